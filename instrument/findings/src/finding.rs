@@ -1,0 +1,186 @@
+//! One finding: the type that everything which observes produces and everything
+//! which reports consumes.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Code, Level};
+
+/// One problem at one site, with all its occurrences so far.
+///
+/// Its JSON form is the `findings` element of `asyncwatch check --report json`;
+/// durations are written as fractional milliseconds in fields ending in `_ms`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Finding {
+    /// Unique within one process.
+    pub id: u64,
+    /// What kind of problem it is.
+    pub code: Code,
+    /// How seriously to take it.
+    pub level: Level,
+    /// One sentence with the facts of the worst occurrence.
+    pub message: String,
+    /// How often it was seen at this site.
+    pub count: u64,
+    /// The newest occurrence has not ended yet.
+    #[serde(default)]
+    pub ongoing: bool,
+    /// First occurrence, nanoseconds since the Unix epoch.
+    pub first_unix_ns: u64,
+    /// Last occurrence, nanoseconds since the Unix epoch.
+    pub last_unix_ns: u64,
+    /// How long the worst poll held its thread.
+    #[serde(rename = "wall_ms", with = "optional_ms")]
+    pub wall: Option<Duration>,
+    /// The part of `wall` spent on a CPU.
+    #[serde(rename = "cpu_ms", with = "optional_ms")]
+    pub cpu: Option<Duration>,
+    /// The part of `wall` spent waiting for something other than a CPU.
+    #[serde(rename = "blocked_ms", with = "optional_ms")]
+    pub blocked: Option<Duration>,
+    /// The part of `wall` spent runnable, waiting for a CPU.
+    #[serde(rename = "run_delay_ms", with = "optional_ms")]
+    pub run_delay: Option<Duration>,
+    /// The limit that was reached.
+    #[serde(rename = "limit_ms", with = "optional_ms", default)]
+    pub limit: Option<Duration>,
+    /// Why the time passed.
+    pub class: Option<Class>,
+    /// The system call it was blocked in, with its object where known:
+    /// `clock_nanosleep`, `fsync("/var/lib/app/wal")`.
+    pub syscall: Option<String>,
+    /// The innermost frame of the user's own code.
+    pub culprit: Option<Frame>,
+    /// What the culprit called.
+    pub blocking_frame: Option<Frame>,
+    /// The task it happened in.
+    pub task: Option<TaskRef>,
+    /// The thread it happened on, for people: `worker 1`, `thread main`.
+    #[serde(default)]
+    pub worker: Option<String>,
+    /// Tasks that were runnable behind it.
+    #[serde(default)]
+    pub queued_behind: Option<u64>,
+    /// What was seen on the thread, heaviest first.
+    pub stacks: Vec<Stack>,
+    /// What to do about it.
+    pub help: Option<String>,
+    /// Further facts, one sentence each.
+    #[serde(default)]
+    pub notes: Vec<String>,
+    /// Stable over line shifts, runs and machines.
+    pub fingerprint: String,
+}
+
+/// Why a poll took long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Class {
+    /// It waited: in a system call, for a lock, for a page.
+    Blocked,
+    /// It computed.
+    Cpu,
+    /// Neither part alone reaches the limit, both together do.
+    Mixed,
+    /// The machine had no CPU for it: not the program's fault, never a failure.
+    Descheduled,
+}
+
+/// One function on a stack.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Frame {
+    /// Demangled, without hash; empty where no symbol is known.
+    pub function: String,
+    /// Absolute path where it can be told.
+    pub file: Option<String>,
+    /// Line in `file`, from 1.
+    pub line: Option<u32>,
+    /// Part of the user's own workspace: not std, not a dependency, not us.
+    #[serde(default)]
+    pub user: bool,
+    /// The object file the address lies in, where no symbol is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub module: Option<String>,
+    /// Offset of the address in `module`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offset: Option<u64>,
+}
+
+/// A stack and how much of the time it stands for.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Stack {
+    /// How long the poll is taken to have been in this stack.
+    #[serde(rename = "weight_ms", with = "ms")]
+    pub weight: Duration,
+    /// Innermost first; inlined functions are frames of their own.
+    pub frames: Vec<Frame>,
+}
+
+/// The task a finding is about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskRef {
+    /// tokio's task id where there is one, else asyncwatch's own number.
+    pub id: u64,
+    /// Given by the program, else the type name of the future, else empty.
+    pub name: String,
+    /// `task`, `local`, `block_on` or `future`.
+    pub kind: String,
+    /// Where it was spawned.
+    pub spawned_at: Option<Location>,
+}
+
+/// A place in the source.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Location {
+    /// Path as the compiler knew it.
+    pub file: String,
+    /// From 1.
+    pub line: u32,
+    /// From 1.
+    pub column: u32,
+}
+
+mod ms {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn to_ms(duration: Duration) -> f64 {
+        // Whole microseconds: finer digits are noise in a report.
+        duration.as_micros() as f64 / 1_000.0
+    }
+
+    pub(super) fn from_ms<E: serde::de::Error>(ms: f64) -> Result<Duration, E> {
+        Duration::try_from_secs_f64(ms / 1_000.0).map_err(E::custom)
+    }
+
+    pub(super) fn serialize<S: Serializer>(value: &Duration, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_f64(to_ms(*value))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+        from_ms(f64::deserialize(from)?)
+    }
+}
+
+mod optional_ms {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(
+        value: &Option<Duration>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        value.map(super::ms::to_ms).serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Option<Duration>, D::Error> {
+        Option::<f64>::deserialize(from)?
+            .map(super::ms::from_ms)
+            .transpose()
+    }
+}
