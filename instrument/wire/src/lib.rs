@@ -6,9 +6,7 @@
 
 /// Messages and services of `asyncwatch.v1`.
 #[expect(
-    unreachable_pub,
-    clippy::allow_attributes,
-    clippy::allow_attributes_without_reason,
+    missing_docs,
     reason = "generated code; the proto file is the documentation"
 )]
 pub mod v1 {
