@@ -9,6 +9,14 @@
     missing_docs,
     reason = "generated code; the proto file is the documentation"
 )]
+#[cfg_attr(
+    any(feature = "server", feature = "client"),
+    expect(
+        clippy::allow_attributes_without_reason,
+        clippy::allow_attributes,
+        reason = "generated code brings its own allows"
+    )
+)]
 pub mod v1 {
     include!("generated/asyncwatch.v1.rs");
 }
