@@ -1,0 +1,320 @@
+//! What a system call works on: its file, its peer, its path, its time.
+//!
+//! Arguments are read as the kernel would, but through calls that cannot
+//! block and through memory reads that cannot fault. What cannot be told is
+//! left out.
+
+#![expect(unsafe_code, reason = "asking a socket for its peer")]
+
+use super::memory;
+use crate::Syscall;
+use std::fmt::Write;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+use std::{fs, mem};
+
+/// As long as the kernel's `sockaddr_storage`.
+const SOCKET_ADDRESS_BYTES: usize = 128;
+/// What is shown of a path, not what a path may have.
+const PATH_BYTES_MAX: usize = 256;
+
+/// What `call` works on, for people.
+pub(crate) fn object(call: &Syscall) -> Option<String> {
+    let [first, second, third, ..] = call.args;
+    match call.number {
+        libc::SYS_connect => socket_address_at(second, third).or_else(|| descriptor(first)),
+        libc::SYS_clock_nanosleep => sleep(call),
+        libc::SYS_nanosleep => duration(first),
+        libc::SYS_openat
+        | libc::SYS_newfstatat
+        | libc::SYS_statx
+        | libc::SYS_unlinkat
+        | libc::SYS_mkdirat
+        | libc::SYS_readlinkat
+        | libc::SYS_renameat2
+        | libc::SYS_faccessat
+        | libc::SYS_faccessat2 => path(second),
+        libc::SYS_execve | libc::SYS_truncate | libc::SYS_chdir | libc::SYS_statfs => path(first),
+        libc::SYS_wait4 => Some(format!("pid {}", first.cast_signed())),
+        libc::SYS_ppoll => polled(first, second),
+        number if takes_descriptor(number) => descriptor(first),
+        number => by_old_name(number, first, second),
+    }
+}
+
+/// The calls that exist on x86_64 only, next to their newer forms.
+#[cfg(target_arch = "x86_64")]
+fn by_old_name(number: i64, first: u64, second: u64) -> Option<String> {
+    match number {
+        libc::SYS_poll => polled(first, second),
+        libc::SYS_open
+        | libc::SYS_stat
+        | libc::SYS_lstat
+        | libc::SYS_access
+        | libc::SYS_unlink
+        | libc::SYS_mkdir
+        | libc::SYS_rmdir
+        | libc::SYS_rename
+        | libc::SYS_readlink => path(first),
+        _ => None,
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn by_old_name(_: i64, _: u64, _: u64) -> Option<String> {
+    None
+}
+
+fn takes_descriptor(number: i64) -> bool {
+    matches!(
+        number,
+        libc::SYS_read
+            | libc::SYS_write
+            | libc::SYS_readv
+            | libc::SYS_writev
+            | libc::SYS_pread64
+            | libc::SYS_pwrite64
+            | libc::SYS_preadv
+            | libc::SYS_pwritev
+            | libc::SYS_preadv2
+            | libc::SYS_pwritev2
+            | libc::SYS_recvfrom
+            | libc::SYS_recvmsg
+            | libc::SYS_recvmmsg
+            | libc::SYS_sendto
+            | libc::SYS_sendmsg
+            | libc::SYS_sendmmsg
+            | libc::SYS_accept
+            | libc::SYS_accept4
+            | libc::SYS_shutdown
+            | libc::SYS_fsync
+            | libc::SYS_fdatasync
+            | libc::SYS_syncfs
+            | libc::SYS_ftruncate
+            | libc::SYS_fallocate
+            | libc::SYS_flock
+            | libc::SYS_fcntl
+            | libc::SYS_ioctl
+            | libc::SYS_getdents64
+            | libc::SYS_fstat
+            | libc::SYS_close
+            | libc::SYS_splice
+            | libc::SYS_tee
+            | libc::SYS_copy_file_range
+    )
+}
+
+/// The file or the peer behind a descriptor: `"/var/x"`, `127.0.0.1:80`,
+/// `pipe:[4711]`.
+fn descriptor(number: u64) -> Option<String> {
+    // The kernel looks at the lower half of the register only.
+    let number = number as u32 as i32;
+    let target = fs::read_link(format!("/proc/self/fd/{number}")).ok()?;
+    let target = target.to_string_lossy();
+    if target.starts_with("socket:") {
+        return Some(peer(number).unwrap_or_else(|| target.into_owned()));
+    }
+    Some(match target.starts_with('/') {
+        true => format!("{target:?}"),
+        false => target.into_owned(),
+    })
+}
+
+fn peer(descriptor: i32) -> Option<String> {
+    let mut address = [0_u8; SOCKET_ADDRESS_BYTES];
+    let mut length = SOCKET_ADDRESS_BYTES as libc::socklen_t;
+    // SAFETY: `address` is writable for `length` bytes, and `length` itself is
+    // writable; a descriptor that is no socket makes the call fail.
+    let failed =
+        unsafe { libc::getpeername(descriptor, address.as_mut_ptr().cast(), &raw mut length) } != 0;
+    if failed {
+        return None;
+    }
+    socket_address(address.get(..length as usize)?)
+}
+
+fn socket_address_at(address: u64, length: u64) -> Option<String> {
+    let mut bytes = [0; SOCKET_ADDRESS_BYTES];
+    let length = usize::try_from(length).ok()?.min(SOCKET_ADDRESS_BYTES);
+    let read = memory::read(address, &mut bytes[..length]);
+    socket_address(&bytes[..read])
+}
+
+fn socket_address(bytes: &[u8]) -> Option<String> {
+    let family = i32::from(u16::from_ne_bytes(bytes.first_chunk::<2>().copied()?));
+    match family {
+        libc::AF_INET => {
+            let ip: [u8; 4] = bytes.get(4..8)?.try_into().ok()?;
+            internet(Ipv4Addr::from(ip).into(), bytes)
+        }
+        libc::AF_INET6 => {
+            let ip: [u8; 16] = bytes.get(8..24)?.try_into().ok()?;
+            internet(Ipv6Addr::from(ip).into(), bytes)
+        }
+        libc::AF_UNIX => Some(local(bytes.get(2..)?)),
+        _ => None,
+    }
+}
+
+/// Both families have the port in the same place, in network order.
+fn internet(ip: IpAddr, bytes: &[u8]) -> Option<String> {
+    let port = u16::from_be_bytes(bytes.get(2..4)?.try_into().ok()?);
+    Some(SocketAddr::new(ip, port).to_string())
+}
+
+/// A local socket's path; abstract ones begin with a zero, written `@`.
+fn local(name: &[u8]) -> String {
+    match name {
+        [] => "an unnamed local socket".to_owned(),
+        [0, rest @ ..] => format!("{:?}", format!("@{}", String::from_utf8_lossy(rest))),
+        _ => quoted(name),
+    }
+}
+
+fn path(address: u64) -> Option<String> {
+    let mut bytes = [0; PATH_BYTES_MAX];
+    let read = memory::read(address, &mut bytes);
+    (read > 0).then(|| quoted(&bytes[..read]))
+}
+
+/// The text up to the first zero, in quotes.
+fn quoted(bytes: &[u8]) -> String {
+    let text = bytes.split(|&byte| byte == 0).next().unwrap_or(bytes);
+    format!("{:?}", String::from_utf8_lossy(text))
+}
+
+/// `clock_nanosleep(clock, flags, time)`: the time is a length only without
+/// flags.
+fn sleep(call: &Syscall) -> Option<String> {
+    let [_, flags, time, ..] = call.args;
+    match flags {
+        0 => duration(time),
+        _ => None,
+    }
+}
+
+fn duration(address: u64) -> Option<String> {
+    let seconds = memory::read_u64(address)?;
+    let nanoseconds = u32::try_from(memory::read_u64(address.checked_add(8)?)?).ok()?;
+    (nanoseconds < 1_000_000_000).then(|| format!("{:?}", Duration::new(seconds, nanoseconds)))
+}
+
+/// The first of the descriptors in a `pollfd` array, and how many more.
+fn polled(array: u64, count: u64) -> Option<String> {
+    let mut first = [0; mem::size_of::<i32>()];
+    if count == 0 || memory::read(array, &mut first) < first.len() {
+        return None;
+    }
+    let mut text = descriptor(u64::from(u32::from_ne_bytes(first)))?;
+    if count > 1 {
+        write!(text, " and {} more", count - 1).ok()?;
+    }
+    Some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{object, socket_address};
+    use crate::Syscall;
+    use std::ffi::CString;
+    use std::fs::File;
+    use std::net::{TcpListener, TcpStream};
+    use std::os::fd::AsRawFd;
+    use std::os::unix::net::UnixStream;
+
+    fn call(number: i64, args: &[u64]) -> Syscall {
+        let mut all = [0; 6];
+        all[..args.len()].copy_from_slice(args);
+        Syscall {
+            number,
+            args: all,
+            sp: 0,
+            pc: 0,
+        }
+    }
+
+    fn on(number: i64, file: &impl AsRawFd) -> Syscall {
+        call(number, &[file.as_raw_fd() as u64])
+    }
+
+    #[test]
+    fn a_file_is_named_by_its_path() {
+        let file = File::open("/dev/null").expect("it is always there");
+        let call = on(libc::SYS_fsync, &file);
+        assert_eq!(call.describe(), "fsync(\"/dev/null\")");
+    }
+
+    #[test]
+    fn a_connected_socket_is_named_by_its_peer() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("binds");
+        let address = listener.local_addr().expect("bound");
+        let stream = TcpStream::connect(address).expect("connects");
+        let call = on(libc::SYS_recvfrom, &stream);
+        assert_eq!(call.describe(), format!("recvfrom({address})"));
+    }
+
+    #[test]
+    fn a_socket_without_a_peer_is_named_by_its_kind() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("binds");
+        let described = on(libc::SYS_accept4, &listener).describe();
+        assert!(described.starts_with("accept4(socket:["), "{described}");
+    }
+
+    #[test]
+    fn a_pair_of_local_sockets_has_no_name() {
+        let (near, _far) = UnixStream::pair().expect("pairs");
+        let described = on(libc::SYS_read, &near).describe();
+        assert_eq!(described, "read(an unnamed local socket)");
+    }
+
+    #[test]
+    fn addresses_of_each_family_are_read() {
+        let mut v4 = vec![0; 16];
+        v4[..2].copy_from_slice(&(libc::AF_INET as u16).to_ne_bytes());
+        v4[2..8].copy_from_slice(&[0x15, 0x38, 10, 0, 0, 1]);
+        assert_eq!(socket_address(&v4).as_deref(), Some("10.0.0.1:5432"));
+        let mut v6 = vec![0; 28];
+        v6[..2].copy_from_slice(&(libc::AF_INET6 as u16).to_ne_bytes());
+        v6[3] = 80;
+        v6[23] = 1;
+        assert_eq!(socket_address(&v6).as_deref(), Some("[::1]:80"));
+        let mut unix = (libc::AF_UNIX as u16).to_ne_bytes().to_vec();
+        unix.extend(b"/run/x.sock\0\0");
+        assert_eq!(socket_address(&unix).as_deref(), Some("\"/run/x.sock\""));
+        assert_eq!(socket_address(&[]), None);
+        assert_eq!(socket_address(&v4[..6]), None);
+    }
+
+    #[test]
+    fn a_path_argument_is_read_from_memory() {
+        let path = CString::new("/etc/a \"b\"").expect("no zero inside");
+        let call = call(libc::SYS_openat, &[0, path.as_ptr() as u64]);
+        assert_eq!(call.describe(), r#"openat("/etc/a \"b\"")"#);
+    }
+
+    #[test]
+    fn a_sleep_shows_its_length_unless_it_is_a_moment() {
+        let time = [1_u64, 500_000_000];
+        let address = time.as_ptr() as u64;
+        let relative = call(libc::SYS_clock_nanosleep, &[1, 0, address]);
+        assert_eq!(relative.describe(), "clock_nanosleep(1.5s)");
+        let absolute = call(libc::SYS_clock_nanosleep, &[1, 1, address]);
+        assert_eq!(absolute.describe(), "clock_nanosleep");
+    }
+
+    #[test]
+    fn polled_descriptors_are_counted() {
+        let file = File::open("/dev/null").expect("it is always there");
+        let fds = [file.as_raw_fd() as u32, 0, file.as_raw_fd() as u32, 0];
+        let call = call(libc::SYS_ppoll, &[fds.as_ptr() as u64, 2]);
+        assert_eq!(call.describe(), "ppoll(\"/dev/null\" and 1 more)");
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_left_out() {
+        assert_eq!(object(&call(libc::SYS_read, &[u64::MAX])), None);
+        assert_eq!(object(&call(libc::SYS_openat, &[0, 8])), None);
+        assert_eq!(object(&call(libc::SYS_nanosleep, &[u64::MAX - 4])), None);
+        assert_eq!(object(&call(libc::SYS_futex, &[0])), None);
+    }
+}

@@ -1,0 +1,36 @@
+//! Linux on x86_64 and aarch64: threads through `/proc`, memory through
+//! `process_vm_readv`, registers through the kernel or a signal.
+
+mod accounts;
+mod capturer;
+mod clock;
+mod describe;
+mod elf;
+mod here;
+mod loaded;
+mod mailbox;
+mod memory;
+mod modules;
+mod names;
+mod request;
+mod scan;
+mod signal;
+mod stack_copy;
+mod thread;
+mod unwind;
+mod unwind_table;
+
+#[cfg(target_arch = "aarch64")]
+#[path = "aarch64.rs"]
+mod arch;
+#[cfg(target_arch = "x86_64")]
+#[path = "x86_64.rs"]
+mod arch;
+
+pub use capturer::Capturer;
+pub use modules::Modules;
+pub use thread::Thread;
+
+pub(crate) use describe::object as syscall_object;
+pub(crate) use elf::debug_info;
+pub(crate) use names::name as syscall_name;

@@ -1,0 +1,225 @@
+//! What is particular to x86_64: registers, and what a call looks like.
+
+use super::modules::Modules;
+use super::stack_copy::StackCopy;
+use super::{memory, scan::Resume};
+use framehop::FrameAddress;
+use framehop::x86_64::UnwindRegsX86_64;
+
+/// The registers that unwinding needs.
+pub(super) type Registers = UnwindRegsX86_64;
+
+/// Stands for a register that is not known. No program can use such an
+/// address, so a read near it tells that the register was wanted.
+const UNKNOWN: u64 = 0xfff0_dead_0000_0000;
+/// Rules reach at most this far from the frame pointer.
+const UNKNOWN_REACH: u64 = 1 << 24;
+
+/// The longest call instruction: opcode, two bytes of operand form, and a
+/// displacement of four bytes.
+const CALL_BYTES_MAX: usize = 7;
+
+/// The registers of a thread in the kernel, which shows no frame pointer.
+pub(super) fn without_frame(pc: u64, sp: u64, _: &Modules) -> Registers {
+    Registers::new(pc, sp, UNKNOWN)
+}
+
+/// The registers of an interrupted thread.
+pub(super) fn whole(interrupted: Interrupted, _: &Modules) -> Registers {
+    Registers::new(interrupted.pc, interrupted.sp, interrupted.fp)
+}
+
+/// What the signal handler takes out of an interrupted thread.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Interrupted {
+    pub(super) pc: u64,
+    pub(super) sp: u64,
+    pub(super) fp: u64,
+}
+
+impl Interrupted {
+    /// Async-signal-safe.
+    pub(super) fn new(context: &libc::ucontext_t) -> Interrupted {
+        let register =
+            |index: libc::c_int| context.uc_mcontext.gregs[index as usize].cast_unsigned();
+        Interrupted {
+            pc: register(libc::REG_RIP),
+            sp: register(libc::REG_RSP),
+            fp: register(libc::REG_RBP),
+        }
+    }
+}
+
+/// Whether a read of `address` was meant for a register that is not known.
+pub(super) fn is_unknown(address: u64) -> bool {
+    address.abs_diff(UNKNOWN) < UNKNOWN_REACH
+}
+
+/// What a frame could resume with if the word at `slot` is the return address
+/// of the function that begins at `function`, and whether the call before it
+/// certainly leads there. `None` if the word is no return address.
+///
+/// Functions that need the frame pointer keep the caller's right below their
+/// return address.
+pub(super) fn resume(
+    slot: u64,
+    word: u64,
+    function: Option<u64>,
+    copy: &StackCopy<'_>,
+    modules: &Modules,
+) -> Option<(Resume, bool)> {
+    let certain = match call_before(word)? {
+        Call::To(target) => leads_to(target, function?, modules)?,
+        Call::Somewhere => false,
+    };
+    let fp = copy.word(slot - 8)?;
+    let resume = Resume {
+        frame: FrameAddress::from_return_address(word)?,
+        registers: Registers::new(word, slot + 8, fp),
+    };
+    Some((resume, certain))
+}
+
+/// `Some(true)` if a call of `target` arrives at `function`; `Some(false)` if
+/// `target` may go on to it by a jump; `None` if it cannot be it.
+fn leads_to(target: u64, function: u64, modules: &Modules) -> Option<bool> {
+    let target = through_stub(target).unwrap_or(target);
+    if target == function || modules.function_start(target) == Some(function) {
+        return Some(true);
+    }
+    modules.is_code(target).then_some(false)
+}
+
+/// The instruction in front of a return address.
+#[derive(Debug, PartialEq, Eq)]
+enum Call {
+    To(u64),
+    Somewhere,
+}
+
+fn call_before(return_address: u64) -> Option<Call> {
+    let start = return_address.checked_sub(CALL_BYTES_MAX as u64)?;
+    let mut bytes = [0; CALL_BYTES_MAX];
+    if memory::read(start, &mut bytes) < bytes.len() {
+        return None;
+    }
+    call_at_end(&bytes, return_address)
+}
+
+fn call_at_end(bytes: &[u8; CALL_BYTES_MAX], end: u64) -> Option<Call> {
+    match *bytes {
+        [_, _, 0xe8, a, b, c, d] => Some(Call::To(relative(end, [a, b, c, d]))),
+        [_, 0xff, 0x15, a, b, c, d] => {
+            let pointer = memory::read_u64(relative(end, [a, b, c, d]));
+            Some(pointer.map_or(Call::Somewhere, Call::To))
+        }
+        _ => is_indirect_call(bytes).then_some(Call::Somewhere),
+    }
+}
+
+/// `call` through a register or memory: `ff`, then an operand whose middle
+/// bits are 2 and whose form tells how long it is.
+fn is_indirect_call(bytes: &[u8; CALL_BYTES_MAX]) -> bool {
+    (2..=CALL_BYTES_MAX).any(|length| {
+        let call = &bytes[CALL_BYTES_MAX - length..];
+        call[0] == 0xff && call[1] >> 3 & 7 == 2 && operand_bytes(call[1]) == length - 1
+    })
+}
+
+/// How many bytes an operand takes, its form included.
+fn operand_bytes(form: u8) -> usize {
+    let (mode, register) = (form >> 6, form & 7);
+    let scaled = usize::from(mode != 3 && register == 4);
+    let displacement = match (mode, register) {
+        (0, 5) | (2, _) => 4,
+        (1, _) => 1,
+        _ => 0,
+    };
+    1 + scaled + displacement
+}
+
+/// Where a linkage stub jumps to: `jmp *slot(%rip)`, perhaps behind a landing
+/// pad and with a prefix.
+fn through_stub(target: u64) -> Option<u64> {
+    let mut bytes = [0; 11];
+    let read = memory::read(target, &mut bytes);
+    let code = &bytes[..read];
+    let code = code.strip_prefix(&[0xf3, 0x0f, 0x1e, 0xfa]).unwrap_or(code);
+    let code = code.strip_prefix(&[0xf2]).unwrap_or(code);
+    let displacement = code.strip_prefix(&[0xff, 0x25])?.first_chunk::<4>()?;
+    let end = target + (read - code.len() + 6) as u64;
+    memory::read_u64(relative(end, *displacement))
+}
+
+fn relative(end: u64, displacement: [u8; 4]) -> u64 {
+    end.wrapping_add_signed(i64::from(i32::from_le_bytes(displacement)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Call, call_at_end, is_unknown, through_stub, without_frame};
+    use crate::Modules;
+
+    const END: u64 = 0x40_0000;
+
+    #[test]
+    fn a_direct_call_tells_its_target() {
+        let call = [0x90, 0x90, 0xe8, 0xfb, 0xff, 0xff, 0xff];
+        assert_eq!(call_at_end(&call, END), Some(Call::To(END - 5)));
+    }
+
+    #[test]
+    fn a_call_through_memory_is_followed() {
+        let pointer = 0x1234_u64;
+        let end = &raw const pointer as u64 - 0x10;
+        let call = [0x90, 0xff, 0x15, 0x10, 0, 0, 0];
+        assert_eq!(call_at_end(&call, end), Some(Call::To(0x1234)));
+    }
+
+    #[test]
+    fn a_stub_is_seen_through() {
+        let target = 0x5678_u64;
+        let mut stub = vec![0xf3, 0x0f, 0x1e, 0xfa, 0xff, 0x25, 0x06, 0, 0, 0, 0, 0];
+        stub.extend([0; 4]);
+        stub.extend(target.to_le_bytes());
+        let start = stub.as_ptr() as u64;
+        assert_eq!(through_stub(start), Some(target));
+        assert_eq!(through_stub(start + 1), None);
+    }
+
+    #[test]
+    fn calls_through_registers_are_calls_to_somewhere() {
+        for call in [
+            [0x90, 0x90, 0x90, 0x90, 0x90, 0xff, 0xd0],
+            [0x90, 0x90, 0x90, 0x90, 0x41, 0xff, 0xd4],
+            [0x90, 0x90, 0x90, 0x90, 0xff, 0x50, 0x18],
+            [0x90, 0x90, 0x90, 0xff, 0x54, 0x24, 0x08],
+            [0x90, 0xff, 0x90, 0, 1, 0, 0],
+            [0xff, 0x94, 0xc8, 0, 1, 0, 0],
+        ] {
+            assert_eq!(call_at_end(&call, END), Some(Call::Somewhere), "{call:x?}");
+        }
+    }
+
+    #[test]
+    fn other_instructions_are_not_calls() {
+        for other in [
+            [0x90; 7],
+            // jmp *%rax
+            [0x90, 0x90, 0x90, 0x90, 0x90, 0xff, 0xe0],
+            // jmp rel32
+            [0x90, 0x90, 0xe9, 0, 0, 0, 0],
+        ] {
+            assert_eq!(call_at_end(&other, END), None, "{other:x?}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_register_is_recognised_wherever_a_rule_reaches() {
+        let registers = without_frame(1, 2, &Modules::current());
+        assert!(is_unknown(registers.bp()));
+        assert!(is_unknown(registers.bp() - 0x100));
+        assert!(is_unknown(registers.bp() + 8));
+        assert!(!is_unknown(0x7fff_ffff_f000));
+    }
+}

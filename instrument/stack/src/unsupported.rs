@@ -1,0 +1,117 @@
+//! Systems where stacks cannot be taken: the same names, which say so.
+//!
+//! Durations and locations are measured elsewhere and need nothing from here.
+
+use crate::{Activity, CaptureError, DebugInfo, RawStack, Still, Syscall, Unsupported, Usage};
+use std::path::Path;
+use std::thread;
+
+/// A thread of this process. On this system only its name is known.
+#[derive(Debug)]
+pub struct Thread {
+    name: String,
+}
+
+impl Thread {
+    /// The calling thread.
+    #[must_use]
+    pub fn current() -> Thread {
+        let name = thread::current().name().unwrap_or_default().to_owned();
+        Thread { name }
+    }
+
+    /// Zero: ids are not known on this system.
+    #[must_use]
+    pub fn tid(&self) -> u32 {
+        0
+    }
+
+    /// The name it had when [`Thread::current`] was called; empty if none.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Nothing: accounts are not kept on this system, which
+    /// [`Thread::usage`] tells apart from a thread that has used nothing.
+    #[must_use]
+    pub fn usage_here(&self) -> Usage {
+        Usage::default()
+    }
+
+    /// `None`: accounts are not kept on this system.
+    #[must_use]
+    pub fn usage(&self) -> Option<Usage> {
+        None
+    }
+
+    /// [`Activity::Unknown`].
+    #[must_use]
+    pub fn activity(&self) -> Activity {
+        Activity::Unknown
+    }
+}
+
+/// Takes stacks of other threads; there are none on this system.
+#[derive(Debug)]
+pub struct Capturer(());
+
+impl Capturer {
+    /// [`Unsupported::Platform`].
+    pub fn new() -> Result<Capturer, Unsupported> {
+        Err(Unsupported::Platform)
+    }
+
+    /// [`CaptureError::Denied`].
+    pub fn capture(&mut self, _: &Thread, _: Still) -> Result<RawStack, CaptureError> {
+        Err(CaptureError::Denied)
+    }
+}
+
+/// The loaded objects; none are known on this system.
+#[derive(Debug)]
+pub struct Modules(());
+
+impl Modules {
+    /// No objects.
+    #[must_use]
+    pub fn current() -> Modules {
+        Modules(())
+    }
+
+    /// `false`: nothing changes.
+    pub fn refresh(&mut self) -> bool {
+        false
+    }
+
+    /// `None`.
+    #[must_use]
+    pub fn locate(&self, _: u64) -> Option<(&Path, u64)> {
+        None
+    }
+}
+
+/// Numbers differ from system to system.
+pub(crate) fn syscall_name(_: i64) -> Option<&'static str> {
+    None
+}
+
+/// Nothing is known about arguments.
+pub(crate) fn syscall_object(_: &Syscall) -> Option<String> {
+    None
+}
+
+/// Whether this very function can be resolved to a name and a line: it was
+/// built as the rest of the program was.
+pub(crate) fn debug_info() -> DebugInfo {
+    let (mut names, mut lines) = (false, false);
+    backtrace::resolve(debug_info as *mut std::ffi::c_void, |symbol| {
+        names |= symbol.name().is_some();
+        lines |= symbol.lineno().is_some();
+    });
+    match (lines, names) {
+        (true, _) => DebugInfo::LineTables,
+        (false, true) => DebugInfo::SymbolsOnly,
+        (false, false) => DebugInfo::Stripped,
+    }
+}
