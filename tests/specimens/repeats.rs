@@ -1,0 +1,49 @@
+//! The same two lines block ten thousand times.
+//!
+//! Expected: two findings, one for each culprit line, whose counts add up to what was
+//! seen; not ten thousand. The limit is 1 ms, and each poll holds its worker for longer.
+
+use std::{thread, time::Duration};
+
+use asyncwatch::RuntimeBuilderExt;
+use tokio::{
+    runtime::Builder,
+    task::{JoinSet, yield_now},
+};
+
+const TASKS: u32 = 10;
+const ROUNDS: u32 = 500;
+
+fn main() {
+    asyncwatch::builder()
+        .max_poll(Duration::from_millis(1))
+        .install();
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(8)
+        .enable_all()
+        .watched()
+        .build()
+        .expect("a runtime can be built");
+    runtime.block_on(async {
+        let mut set = JoinSet::new();
+        for _ in 0..TASKS {
+            set.spawn(reads());
+            set.spawn(writes());
+        }
+        set.join_all().await;
+    });
+}
+
+async fn reads() {
+    for _ in 0..ROUNDS {
+        thread::sleep(Duration::from_micros(1_500)); // CULPRIT reads
+        yield_now().await;
+    }
+}
+
+async fn writes() {
+    for _ in 0..ROUNDS {
+        thread::sleep(Duration::from_micros(1_500)); // CULPRIT writes
+        yield_now().await;
+    }
+}
