@@ -1,1 +1,100 @@
-//! Placeholder.
+//! The attribute macros of asyncwatch: `main`, `test` and `watch`.
+//!
+//! This crate only rewrites source code. What the rewritten code calls, it
+//! calls through `::asyncwatch::__private`; whether those calls do anything is
+//! decided there. Users meet these macros as `asyncwatch::main` and so on and
+//! never depend on this crate themselves.
+
+mod attributes;
+mod body;
+mod entry;
+mod facade;
+mod function;
+mod options;
+mod settings;
+mod skip;
+mod watch;
+
+use proc_macro::TokenStream;
+
+/// Runs an `async fn main` on a watched tokio runtime.
+///
+/// A drop-in replacement for `#[tokio::main]`: it takes the same arguments and
+/// builds the same runtime, with asyncwatch's hooks installed and the function
+/// itself watched as the root future. Before the process goes on, findings that
+/// are still on their way are written out, even if the body panicked. With
+/// asyncwatch disabled the result is what `#[tokio::main]` gives.
+///
+/// | argument | meaning | default |
+/// |---|---|---|
+/// | `flavor` | `"multi_thread"`, `"current_thread"` or `"local"` | `"multi_thread"` |
+/// | `worker_threads` | threads of a `multi_thread` runtime | one per core |
+/// | `start_paused` | start with tokio's clock paused (not `multi_thread`) | `false` |
+/// | `unhandled_panic` | `"ignore"` or `"shutdown_runtime"` (not `multi_thread`; needs `--cfg tokio_unstable`) | `"ignore"` |
+/// | `name` | the name of the runtime | none |
+/// | `crate` | path of the tokio crate | the one asyncwatch uses |
+/// | `asyncwatch` | path of the asyncwatch crate, if it was renamed | `"::asyncwatch"` |
+///
+/// The runtime features of tokio that a flavor needs (`rt-multi-thread` for the
+/// default one) are enabled in the application's own dependency on tokio.
+///
+/// ```ignore
+/// #[asyncwatch::main(flavor = "multi_thread", worker_threads = 4)]
+/// async fn main() -> anyhow::Result<()> {
+///     serve().await
+/// }
+/// ```
+#[proc_macro_attribute]
+pub fn main(args: TokenStream, item: TokenStream) -> TokenStream {
+    entry::expand(options::Entry::Main, args.into(), item.into()).into()
+}
+
+/// Runs an `async fn` as a test on a watched tokio runtime.
+///
+/// A drop-in replacement for `#[tokio::test]`: it takes the arguments of
+/// [`macro@main`], of which `flavor` defaults to `"current_thread"` here, and
+/// leaves other attributes (`#[ignore]`, `#[should_panic]`) where they are.
+///
+/// ```ignore
+/// #[asyncwatch::test(start_paused = true)]
+/// async fn retries_after_a_second() {
+///     assert!(fetch().await.is_ok());
+/// }
+/// ```
+#[proc_macro_attribute]
+pub fn test(args: TokenStream, item: TokenStream) -> TokenStream {
+    entry::expand(options::Entry::Test, args.into(), item.into()).into()
+}
+
+/// Watches the futures of `async fn`s: one that is dropped without ever having
+/// been polled is reported with the place where it was made.
+///
+/// Goes on an `async fn`, or on an `impl`, a `trait` or an inline `mod`, where
+/// it covers every `async fn` inside. Functions that return
+/// `Box::pin(async move { .. })` or end in an `async move` block (which is what
+/// `#[async_trait]` makes) are covered too. It can be stacked with other
+/// attribute macros in any order: those that stand below it are expanded first.
+///
+/// A watched future is 8 bytes larger than an unwatched one. Futures that a
+/// `select!` inside a watched item was free to drop are not reported.
+///
+/// What changes for the function: it becomes a plain `fn` that returns
+/// `impl Future`, so a `#[must_use]` of its own speaks of the future rather than
+/// of the awaited value. `const fn`s and functions with a foreign ABI stay as
+/// they are, and so does everything when asyncwatch is disabled.
+///
+/// The argument `asyncwatch = "path"` names the asyncwatch crate if it was
+/// renamed.
+///
+/// ```ignore
+/// #[asyncwatch::watch]
+/// impl Session {
+///     async fn save(&self) -> io::Result<()> { .. }
+/// }
+///
+/// let _saved = session.save(); // never awaited: reported, with this line
+/// ```
+#[proc_macro_attribute]
+pub fn watch(args: TokenStream, item: TokenStream) -> TokenStream {
+    watch::expand(cfg!(feature = "enabled"), args.into(), item.into()).into()
+}
