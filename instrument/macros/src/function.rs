@@ -22,7 +22,7 @@
 //! Every argument is bound again inside, `_` too, because that is what moves it
 //! into the future and settles when it is dropped: as in an `async fn`.
 
-use proc_macro2::{Span, TokenStream};
+use proc_macro2::{Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{
@@ -176,14 +176,15 @@ fn rebind_typed(index: usize, argument: &mut PatType) -> TokenStream {
     let pattern = argument.pat.to_token_stream();
     match plain_name(&argument.pat).cloned() {
         Some(name) => {
-            argument.pat = Box::new(Pat::Verbatim(name.to_token_stream()));
+            *argument.pat = Pat::Verbatim(name.to_token_stream());
             quote!(#(#attrs)* let #pattern = #name;)
         }
         None => {
             let name = format_ident!("__asyncwatch_arg{index}", span = Span::mixed_site());
-            argument.pat = Box::new(Pat::Verbatim(name.to_token_stream()));
+            *argument.pat = Pat::Verbatim(name.to_token_stream());
+            let mutability = borrows_mutably(&pattern).then(|| quote!(mut));
             quote! {
-                #(#conditions)* let #name = #name;
+                #(#conditions)* let #mutability #name = #name;
                 #(#attrs)* let #pattern = #name;
             }
         }
@@ -201,6 +202,20 @@ fn plain_name(pattern: &Pat) -> Option<&Ident> {
         }) => Some(ident),
         _ => None,
     }
+}
+
+/// Whether the pattern has a `ref mut` in it.
+fn borrows_mutably(pattern: &TokenStream) -> bool {
+    let mut after_ref = false;
+    pattern.clone().into_iter().any(|tree| match tree {
+        TokenTree::Group(group) => borrows_mutably(&group.stream()),
+        TokenTree::Ident(word) => {
+            let found = after_ref && word == "mut";
+            after_ref = word == "ref";
+            found
+        }
+        _ => false,
+    })
 }
 
 /// The `async move` block that the function returns as it is, or pinned in a

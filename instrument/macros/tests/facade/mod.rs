@@ -37,6 +37,7 @@ pub struct Unawaited<F: WatchedFn> {
 impl<F: WatchedFn> Unawaited<F> {
     /// Notes the place where the future is being made.
     #[track_caller]
+    #[expect(clippy::new_without_default, reason = "only generated code makes one")]
     #[inline]
     pub fn new() -> Self {
         Self {
