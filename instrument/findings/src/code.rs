@@ -40,6 +40,15 @@ impl Code {
             Code::SlowPoll | Code::NeverAwaited => Level::Deny,
         }
     }
+
+    /// The page that `asyncwatch explain` shows, in Markdown: what it means, how it
+    /// is found, known false alarms, how to fix it, how to allow it.
+    pub const fn explain(self) -> &'static str {
+        match self {
+            Code::SlowPoll => include_str!("../explain/slow-poll.md"),
+            Code::NeverAwaited => include_str!("../explain/never-awaited.md"),
+        }
+    }
 }
 
 impl fmt::Display for Code {
@@ -77,7 +86,8 @@ pub enum Level {
 }
 
 impl Level {
-    const ALL: &[Level] = &[Level::Allow, Level::Warn, Level::Deny];
+    /// Every level, the mildest first.
+    pub const ALL: &[Level] = &[Level::Allow, Level::Warn, Level::Deny];
 
     /// The name, as written in configuration and reports.
     pub const fn as_str(self) -> &'static str {

@@ -19,6 +19,11 @@ pub enum Event {
     Process(ProcessInfo),
     /// A finding is new or has changed.
     Finding(Box<Finding>),
+    /// A finding turned out to be none: forget the one with this id.
+    Withdrawn {
+        /// As in [`Finding::id`].
+        id: u64,
+    },
     /// What was left out because a bound was reached.
     Drops {
         /// Only kinds with a count above zero.

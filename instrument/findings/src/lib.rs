@@ -1,14 +1,32 @@
 //! The vocabulary of asyncwatch: what a finding is, and how it reads.
 //!
 //! The instrumented program makes [`Finding`]s, the dashboard and `asyncwatch
-//! check` show them; this crate is what both sides mean by one. It knows how a
-//! finding is written as JSON (serde). It deliberately knows nothing of threads, of tokio, or
-//! of the wire: it is plain data.
+//! check` show them; this crate is what both sides mean by one: its data, its JSON
+//! (serde), its text ([`render`]), whom it blames ([`blame`]), what helps
+//! ([`help_for`]), and when two of them are the same ([`fingerprint`]). It
+//! deliberately knows nothing of threads, of tokio's types, or of the wire.
 
 mod code;
 mod event;
 mod finding;
+mod fingerprint;
+mod frames;
+mod help;
+pub mod message;
+mod name;
+mod place;
+mod render;
+mod repeats;
+mod source;
 
 pub use code::{Code, Level, UnknownName};
 pub use event::{Coverage, Drop, Event, ProcessInfo, Totals};
 pub use finding::{Class, Finding, Frame, Location, Stack, TaskRef};
+pub use fingerprint::fingerprint;
+pub use frames::{Blame, Owner, aborted_or_shut_down, blame, in_block_in_place, mark, owner, trim};
+pub use help::help_for;
+pub use message::humanise;
+pub use name::{complete as complete_name, display_name};
+pub use render::{RenderOptions, render};
+pub use repeats::{Announcement, Repeats};
+pub use source::{NoSource, ReadSource, SourceFiles};

@@ -1,0 +1,211 @@
+//! The sentences that tell a finding: its message, why the time passed, and where
+//! things happened.
+//!
+//! Everything here is plain text on one line; where it goes is
+//! [`render`](crate::render)'s business.
+
+use std::time::Duration;
+
+use crate::{Class, Code, Finding, Frame, Location, TaskRef, display_name};
+
+/// A duration as people say it: `512 ms`, `1.24 s`, `38 µs`, `2 min 5 s`.
+///
+/// ```
+/// use std::time::Duration;
+/// use asyncwatch_findings::humanise;
+///
+/// assert_eq!(humanise(Duration::from_micros(38)), "38 µs");
+/// assert_eq!(humanise(Duration::from_micros(1_240_000)), "1.24 s");
+/// ```
+pub fn humanise(duration: Duration) -> String {
+    let ns = duration.as_nanos();
+    match ns {
+        0..1_000 => format!("{ns} ns"),
+        1_000..1_000_000 => three_digits(ns as f64 / 1e3, "µs"),
+        1_000_000..1_000_000_000 => three_digits(ns as f64 / 1e6, "ms"),
+        1_000_000_000..60_000_000_000 => three_digits(ns as f64 / 1e9, "s"),
+        _ => minutes(duration.as_secs()),
+    }
+}
+
+/// At most three significant digits, without trailing zeros.
+fn three_digits(value: f64, unit: &str) -> String {
+    let decimals = match value {
+        ..9.995 => 2,
+        ..99.95 => 1,
+        _ => 0,
+    };
+    let mut text = format!("{value:.decimals$}");
+    if decimals > 0 {
+        text.truncate(text.trim_end_matches('0').trim_end_matches('.').len());
+    }
+    format!("{text} {unit}")
+}
+
+fn minutes(seconds: u64) -> String {
+    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
+        (0, minutes, 0) => format!("{minutes} min"),
+        (0, minutes, seconds) => format!("{minutes} min {seconds} s"),
+        (hours, 0, _) => format!("{hours} h"),
+        (hours, minutes, _) => format!("{hours} h {minutes} min"),
+    }
+}
+
+/// What one slow poll's message is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct SlowPoll<'a> {
+    /// The task that was polled, where it is known.
+    pub task: Option<&'a TaskRef>,
+    /// The thread it held, for people: `worker 1`, `thread main`.
+    pub worker: Option<&'a str>,
+    /// For how long, so far.
+    pub wall: Duration,
+    /// The limit it reached.
+    pub limit: Duration,
+    /// Whether it still does.
+    pub ongoing: bool,
+    /// Why the time passed, where that is known.
+    pub class: Option<Class>,
+}
+
+/// One sentence about a poll that reached the limit.
+pub fn slow_poll(poll: &SlowPoll<'_>) -> String {
+    let task = task_name(poll.task);
+    let worker = poll.worker.unwrap_or("its thread");
+    let wall = humanise(poll.wall);
+    let limit = humanise(poll.limit);
+    match (poll.class, poll.ongoing) {
+        (Some(Class::Descheduled), true) => {
+            format!(
+                "{task} has been in one poll on {worker} for {wall}, mostly waiting for a CPU (limit {limit})"
+            )
+        }
+        (Some(Class::Descheduled), false) => {
+            format!(
+                "{task} took {wall} for one poll on {worker}, mostly waiting for a CPU (limit {limit})"
+            )
+        }
+        (_, true) => format!("{task} has held {worker} for {wall} and still does (limit {limit})"),
+        (_, false) => format!("{task} held {worker} for {wall} (limit {limit})"),
+    }
+}
+
+/// One sentence about a future that was dropped without ever having been polled.
+///
+/// `future` is the name of the async function that made it, or its type's.
+pub fn never_awaited(future: &str) -> String {
+    match display_name(future).as_str() {
+        name @ ("async block" | "async closure" | "async fn") => {
+            format!(
+                "a future made by an {name} was dropped without ever being awaited: its code never ran"
+            )
+        }
+        "" | "unknown function" => {
+            "a future was dropped without ever being awaited: its code never ran".to_owned()
+        }
+        name => format!(
+            "the future of `{name}` was dropped without ever being awaited: its code never ran"
+        ),
+    }
+}
+
+/// How a task is called in a sentence.
+pub fn task_name(task: Option<&TaskRef>) -> String {
+    let Some(task) = task else {
+        return "a task".to_owned();
+    };
+    let what = match task.kind.as_str() {
+        "local" => "local task",
+        "block_on" => "root future",
+        "future" => "future",
+        _ => "task",
+    };
+    match short_name(&task.name) {
+        Some(name) => format!("{what} `{name}`"),
+        None if task.kind == "block_on" => "the root future".to_owned(),
+        None => format!("{what} {}", task.id),
+    }
+}
+
+/// A name that the program gave is kept as it is; a type's name is shortened.
+fn short_name(name: &str) -> Option<String> {
+    let is_type = name.contains("::") || name.contains('{');
+    match name {
+        "" => None,
+        name if is_type && name.contains(' ') && !name.contains('<') => Some(name.to_owned()),
+        name if is_type => Some(display_name(name)),
+        name => Some(name.to_owned()),
+    }
+}
+
+/// Why the time passed, as the line below the source: `blocked in clock_nanosleep
+/// for 511 ms; 37 tasks waited behind it`.
+pub fn cause(finding: &Finding) -> Option<String> {
+    if finding.code == Code::NeverAwaited {
+        return Some("made here, never awaited".to_owned());
+    }
+    let waited = finding
+        .queued_behind
+        .filter(|&tasks| tasks > 0)
+        .map(|tasks| waited_behind(tasks, finding.ongoing));
+    let parts: Vec<String> = time_spent(finding).into_iter().chain(waited).collect();
+    (!parts.is_empty()).then(|| parts.join("; "))
+}
+
+fn time_spent(finding: &Finding) -> Option<String> {
+    let class = finding.class?;
+    let has = if finding.ongoing { "has been " } else { "" };
+    let of = |part: Option<Duration>| part.or(finding.wall).map(humanise).unwrap_or_default();
+    let place = finding
+        .syscall
+        .as_ref()
+        .map(|call| format!(" in {call}"))
+        .unwrap_or_default();
+    Some(match class {
+        Class::Blocked => format!("{has}blocked{place} for {}", of(finding.blocked)),
+        Class::Cpu if finding.ongoing => format!("has been computing for {}", of(finding.cpu)),
+        Class::Cpu => format!("computed for {}", of(finding.cpu)),
+        Class::Mixed => format!(
+            "computed for {} and was blocked{place} for {}",
+            of(finding.cpu),
+            of(finding.blocked)
+        ),
+        Class::Descheduled => format!(
+            "was ready to run for {}, but the machine had no CPU for it",
+            of(finding.run_delay)
+        ),
+    })
+}
+
+fn waited_behind(tasks: u64, ongoing: bool) -> String {
+    match (tasks, ongoing) {
+        (1, true) => "1 task waits behind it".to_owned(),
+        (1, false) => "1 task waited behind it".to_owned(),
+        (_, true) => format!("{tasks} tasks wait behind it"),
+        (_, false) => format!("{tasks} tasks waited behind it"),
+    }
+}
+
+/// A frame as people call it: its function, or the module and offset where no
+/// symbol is known.
+pub fn frame_label(frame: &Frame) -> String {
+    match (&frame.module, frame.offset) {
+        _ if !frame.function.is_empty() => crate::frames::frame_name(frame),
+        (Some(module), Some(offset)) => format!("{}+{offset:#x}", file_name(module)),
+        (Some(module), None) => file_name(module).to_owned(),
+        (None, _) => "unknown function".to_owned(),
+    }
+}
+
+fn file_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+impl std::fmt::Display for Location {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}:{}", self.file, self.line, self.column)
+    }
+}
+
+#[cfg(test)]
+mod tests;
