@@ -4,11 +4,14 @@
 /// can be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DebugInfo {
-    /// Files and lines, and inlined functions.
+    /// Files and lines, and inlined functions. With `line-tables-only` an
+    /// inlined function is named without its path (`{async_fn#0}`); with
+    /// `limited`, for a few percent more disk space, it has it
+    /// (`app::session::load::{{closure}}`).
     LineTables,
     /// The names of functions, without lines; what was inlined is missing, and
     /// in a release build that is most of the async code. Setting
-    /// `debug = "line-tables-only"` in the profile brings it back.
+    /// `debug = "limited"` in the profile brings it back.
     SymbolsOnly,
     /// Nothing: stacks are objects and offsets.
     Stripped,

@@ -4,11 +4,14 @@
 //! and indexed) and under a lock of its own: for a thread that nobody waits
 //! for, never for a signal handler.
 
+use crate::platform::SymbolTables;
 use crate::{Address, Modules};
+use backtrace::SymbolName;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::ffi::c_void;
 use std::path::PathBuf;
+use std::ptr;
 
 /// 16,384 addresses of about 300 bytes each: 5 MB at most.
 const CACHED_ADDRESSES_MAX: usize = 16_384;
@@ -31,7 +34,7 @@ pub struct Symbol {
 #[derive(Debug)]
 pub struct Symboliser {
     known: HashMap<Address, Box<[Symbol]>>,
-    modules: Modules,
+    sources: Sources,
 }
 
 impl Symboliser {
@@ -40,27 +43,20 @@ impl Symboliser {
     pub fn new() -> Self {
         Self {
             known: HashMap::new(),
-            modules: Modules::current(),
+            sources: Sources::new(),
         }
     }
 
     /// The functions at `address`: several where some were inlined into
     /// others, the innermost first. Never empty.
     pub fn resolve(&mut self, address: Address) -> &[Symbol] {
-        self.forget_what_is_outdated();
+        // An object that came may have the addresses of one that went.
+        if self.sources.refresh() || self.known.len() >= CACHED_ADDRESSES_MAX {
+            self.known.clear();
+        }
         match self.known.entry(address) {
             Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(unknown) => unknown.insert(look_up(address, &self.modules)),
-        }
-    }
-
-    /// An object that came may have the addresses of one that went.
-    fn forget_what_is_outdated(&mut self) {
-        if self.modules.refresh() {
-            self.known.clear();
-            backtrace::clear_symbol_cache();
-        } else if self.known.len() >= CACHED_ADDRESSES_MAX {
-            self.known.clear();
+            Entry::Vacant(unknown) => unknown.insert(self.sources.look_up(address)),
         }
     }
 }
@@ -71,7 +67,74 @@ impl Default for Symboliser {
     }
 }
 
-fn look_up(address: Address, modules: &Modules) -> Box<[Symbol]> {
+/// Where names come from.
+#[derive(Debug)]
+struct Sources {
+    /// What is loaded.
+    modules: Modules,
+    /// What was loaded when the reader of debug information made its list,
+    /// which it never renews.
+    listed: Modules,
+    tables: SymbolTables,
+}
+
+impl Sources {
+    fn new() -> Self {
+        // Makes the reader draw up its list now, if it has not yet.
+        backtrace::resolve(ptr::null_mut(), |_| {});
+        Self {
+            modules: Modules::current(),
+            listed: Modules::current(),
+            tables: SymbolTables::default(),
+        }
+    }
+
+    fn refresh(&mut self) -> bool {
+        self.modules.refresh()
+    }
+
+    fn look_up(&mut self, address: Address) -> Box<[Symbol]> {
+        let mut symbols = match self.is_listed(address) {
+            true => from_debug_information(address),
+            false => Vec::new(),
+        };
+        match symbols.last_mut() {
+            Some(outermost) if is_full(&outermost.function) => {}
+            Some(outermost) => {
+                if let Some(name) = self.table_name(address).filter(|name| is_full(name)) {
+                    outermost.function = name;
+                }
+            }
+            None => symbols.push(self.without_debug_information(address)),
+        }
+        symbols.into_boxed_slice()
+    }
+
+    /// Whether the reader knows the object at `address`, or, where objects are
+    /// not known, is to be asked anyway.
+    fn is_listed(&self, address: Address) -> bool {
+        let at = address.lookup();
+        let now = self.modules.locate(at);
+        now == self.listed.locate(at) && (now.is_some() || self.modules.is_empty())
+    }
+
+    fn table_name(&mut self, address: Address) -> Option<String> {
+        let (path, offset) = self.modules.locate(address.lookup())?;
+        let name = self.tables.name(path, offset)?;
+        Some(format!("{:#}", SymbolName::new(name)))
+    }
+
+    fn without_debug_information(&mut self, address: Address) -> Symbol {
+        let name = self.table_name(address);
+        Symbol {
+            function: name.unwrap_or_else(|| object_and_offset(address, &self.modules)),
+            file: None,
+            line: None,
+        }
+    }
+}
+
+fn from_debug_information(address: Address) -> Vec<Symbol> {
     let mut symbols = Vec::new();
     backtrace::resolve(for_backtrace(address), |symbol| {
         symbols.extend(symbol.name().map(|name| Symbol {
@@ -80,10 +143,7 @@ fn look_up(address: Address, modules: &Modules) -> Box<[Symbol]> {
             line: symbol.lineno(),
         }));
     });
-    if symbols.is_empty() {
-        symbols.push(nameless(address, modules));
-    }
-    symbols.into_boxed_slice()
+    symbols
 }
 
 /// `backtrace::resolve` takes every address for a return address and steps
@@ -92,18 +152,18 @@ fn for_backtrace(address: Address) -> *mut c_void {
     (address.lookup() + 1) as *mut c_void
 }
 
-fn nameless(address: Address, modules: &Modules) -> Symbol {
-    let function = match modules.locate(address.lookup()) {
+/// Line tables alone name a function without its path, but its symbol has it.
+fn is_full(function: &str) -> bool {
+    function.contains("::")
+}
+
+fn object_and_offset(address: Address, modules: &Modules) -> String {
+    match modules.locate(address.lookup()) {
         Some((path, offset)) => {
             let object = path.file_name().unwrap_or(path.as_os_str());
             format!("{}+{offset:#x}", object.to_string_lossy())
         }
         None => format!("{:#x}", address.raw()),
-    };
-    Symbol {
-        function,
-        file: None,
-        line: None,
     }
 }
 

@@ -84,6 +84,11 @@ impl Modules {
         false
     }
 
+    /// `true`.
+    pub(crate) fn is_empty(&self) -> bool {
+        true
+    }
+
     /// `None`.
     #[must_use]
     pub fn locate(&self, _: u64) -> Option<(&Path, u64)> {
@@ -113,5 +118,16 @@ pub(crate) fn debug_info() -> DebugInfo {
         (true, _) => DebugInfo::LineTables,
         (false, true) => DebugInfo::SymbolsOnly,
         (false, false) => DebugInfo::Stripped,
+    }
+}
+
+/// Symbol tables are not read on this system.
+#[derive(Debug, Default)]
+pub(crate) struct SymbolTables(());
+
+impl SymbolTables {
+    /// `None`.
+    pub(crate) fn name(&mut self, _: &Path, _: u64) -> Option<&[u8]> {
+        None
     }
 }

@@ -139,6 +139,7 @@ impl Capturer {
         let copy = StackCopy {
             base: live.start,
             bytes: &buffer[..read],
+            top: thread.stack().end,
         };
         Ok(raw_stack(self.unwinder.in_kernel(pc, sp, &copy), how))
     }

@@ -98,6 +98,7 @@ impl Asker {
         let copy = StackCopy {
             base: letter.copied.start,
             bytes: &letter.bytes[..length],
+            top: letter.order.as_ref().map_or(0, |order| order.stack.end),
         };
         Some((letter.outcome, letter.interrupted, copy))
     }

@@ -41,6 +41,10 @@ impl Modules {
         Some((&object.path, address.wrapping_sub(object.bias)))
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.objects.is_empty()
+    }
+
     pub(super) fn objects(&self) -> &[Object] {
         &self.objects
     }

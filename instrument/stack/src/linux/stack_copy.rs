@@ -27,6 +27,8 @@ pub(super) struct StackCopy<'a> {
     pub(super) base: u64,
     /// The bytes.
     pub(super) bytes: &'a [u8],
+    /// Where the stack itself ends.
+    pub(super) top: u64,
 }
 
 impl StackCopy<'_> {
@@ -35,6 +37,11 @@ impl StackCopy<'_> {
         let offset = usize::try_from(address.checked_sub(self.base)?).ok()?;
         let word = self.bytes.get(offset..)?.first_chunk::<8>()?;
         Some(u64::from_ne_bytes(*word))
+    }
+
+    /// Whether `address` was on the stack, but beyond what was copied of it.
+    pub(super) fn is_cut_off(&self, address: u64) -> bool {
+        (self.base + self.bytes.len() as u64..self.top).contains(&address)
     }
 
     /// Every aligned word from `address` up, with where it was.
@@ -82,7 +89,10 @@ mod tests {
         let copy = StackCopy {
             base: 0x1000,
             bytes: &bytes,
+            top: 0x1020,
         };
+        assert!(copy.is_cut_off(0x1018) && !copy.is_cut_off(0x1010));
+        assert!(!copy.is_cut_off(0x1020));
         assert_eq!(copy.word(0x1008), Some(2));
         assert_eq!(copy.word(0x1011), None);
         assert_eq!(copy.word(0xff8), None);

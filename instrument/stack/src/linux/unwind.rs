@@ -41,6 +41,8 @@ enum End {
     Zero,
     /// A rule asked for a register that is not known, in this frame.
     RegisterWanted { address: u64, sp: u64 },
+    /// The rest of the stack was not copied.
+    CutOff,
     /// A rule led nowhere, or there are too many frames.
     Lost,
 }
@@ -82,7 +84,7 @@ impl Unwinder {
         let complete = match end {
             End::Root | End::Zero => true,
             End::RegisterWanted { address, sp } => self.guess(address, sp, copy, &mut addresses),
-            End::Lost => false,
+            End::CutOff | End::Lost => false,
         };
         Frames {
             addresses,
@@ -90,7 +92,8 @@ impl Unwinder {
         }
     }
 
-    /// Goes on from the first likely caller that leads to the thread's start.
+    /// Goes on from the first likely caller that leads to the thread's start,
+    /// or else to the end of what was copied; whether it was the former.
     fn guess(
         &mut self,
         address: u64,
@@ -100,11 +103,11 @@ impl Unwinder {
     ) -> bool {
         let known = addresses.len();
         let callers: Vec<_> = scan::callers(address, sp, copy, &self.modules).collect();
-        for wanted in [End::Root, End::Zero] {
+        for wanted in [End::Root, End::Zero, End::CutOff] {
             for caller in &callers {
                 addresses.truncate(known);
                 if self.walk(caller.frame, caller.registers, copy, addresses) == wanted {
-                    return true;
+                    return wanted != End::CutOff;
                 }
             }
         }
@@ -123,9 +126,10 @@ impl Unwinder {
         while addresses.len() < FRAMES_MAX {
             addresses.push(address(frame));
             let sp = registers.sp();
-            let mut wanted = false;
+            let (mut wanted, mut cut_off) = (false, false);
             let mut read = |address| {
                 wanted |= arch::is_unknown(address);
+                cut_off |= copy.is_cut_off(address);
                 copy.word(address).ok_or(())
             };
             let caller = self
@@ -139,6 +143,7 @@ impl Unwinder {
                         None => return End::Zero,
                     }
                 }
+                Err(_) if cut_off => return End::CutOff,
                 Err(_) if !wanted => return End::Lost,
                 _ => {
                     let address = frame.address_for_lookup();
