@@ -1,1 +1,139 @@
-//! Placeholder.
+//! The instrumentation of asyncwatch, inside the program that is watched.
+//!
+//! ```text
+//!  program's threads              our threads
+//!  probe ──► registry ──► watchdog ──► report ──► log, report file
+//!               │                        └──► findings ──┐
+//!               └──► snapshots ──────────────────────────┴──► server
+//! ```
+//!
+//! Programs depend on the facade crate `asyncwatch`, which re-exports what they
+//! need of this one. The dashboard and the command line know nothing of it: they
+//! read the wire and the report stream.
+//!
+//! Rules that hold here:
+//! - The poll path never locks, allocates or logs, and calls the kernel at most once
+//!   a millisecond, for the accounting that a verdict needs. A thread's first poll
+//!   registers it, which does all three, once.
+//! - Everything of ours runs on three threads of its own; the program never waits
+//!   for them, except for at most [`FINISH_WAIT`] when it ends.
+//! - Every table and queue is bounded, and what does not fit is counted and shown.
+
+mod clock;
+mod config;
+mod coverage;
+mod drops;
+mod never_awaited;
+mod probe;
+mod publish;
+mod registry;
+mod report;
+mod runtimes;
+#[cfg(feature = "server")]
+mod server;
+mod settings;
+mod slow;
+mod watchdog;
+
+/// The atomics that the slot protocol uses; its models run it on others.
+mod sync {
+    pub(crate) use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering, fence};
+}
+
+use std::{sync::OnceLock, time::Duration};
+
+pub use asyncwatch_findings::{Code, Level};
+pub use config::{Builder, DEFAULT_ADDR, DEFAULT_MAX_POLL, Timing};
+pub use never_awaited::{SkipRange, Unawaited, WatchedFn, may_skip};
+pub use probe::{
+    allowed::allow_blocking,
+    hooks::{Hooks, RuntimeBuilderExt},
+    watched::{WatchExt, Watched, root, spawn, spawn_local},
+};
+
+/// How long a program that ends waits for its last findings to be symbolised and
+/// written, at most.
+pub const FINISH_WAIT: Duration = Duration::from_secs(5);
+
+static INSTALLED: OnceLock<Installed> = OnceLock::new();
+
+struct Installed {
+    reporter: report::Reporter,
+    watchdog: Option<watchdog::Nudge>,
+}
+
+/// Configures asyncwatch; end with [`Builder::install`].
+pub fn builder() -> Builder {
+    Builder::new()
+}
+
+/// Starts asyncwatch as the environment says, unless it runs already.
+pub fn install() {
+    if INSTALLED.get().is_none() {
+        builder().install();
+    }
+}
+
+/// Hands on what was found so far: to be called when the program ends.
+///
+/// `#[asyncwatch::main]` and `exit` handlers do so by themselves. Waits until the
+/// last findings are written, but no longer than [`FINISH_WAIT`].
+pub fn finish() {
+    let Some(installed) = INSTALLED.get() else {
+        return;
+    };
+    if let Some(watchdog) = &installed.watchdog {
+        watchdog.and_wait(FINISH_WAIT / 4);
+    }
+    installed.reporter.finish(FINISH_WAIT);
+}
+
+fn install_with(builder: Builder) -> bool {
+    let mut first = false;
+    INSTALLED.get_or_init(|| {
+        first = true;
+        start(builder.with_environment())
+    });
+    first && settings::on()
+}
+
+fn start(config: Builder) -> Installed {
+    if !config.on {
+        return Installed {
+            reporter: report::Reporter::none(),
+            watchdog: None,
+        };
+    }
+    clock::start();
+    let capturer = asyncwatch_stack::Capturer::new()
+        .map_err(|why| coverage::note_no_stacks(why.to_string()))
+        .ok();
+    let reporter = report::start(&config);
+    let watchdog = watchdog::start(reporter.clone(), capturer)
+        .map_err(|why| reporter.warn(format!("slow polls are not found: no thread: {why}")))
+        .ok();
+    settings::switch_on(config.timing == Timing::Exact, config.max_poll);
+    #[cfg(feature = "server")]
+    if let Some(addr) = config.addr {
+        server::start(addr, reporter.clone());
+    }
+    at_exit::register();
+    Installed { reporter, watchdog }
+}
+
+mod at_exit {
+    #![expect(unsafe_code, reason = "atexit is a C function")]
+
+    /// Has the last findings written also when the program calls `exit`.
+    pub(crate) fn register() {
+        extern "C" fn finish() {
+            crate::finish();
+        }
+        #[cfg(unix)]
+        // SAFETY: `finish` is a plain function that unwinds into nobody: it only
+        // waits for other threads, and catches nothing because nothing panics there.
+        unsafe {
+            libc::atexit(finish);
+        }
+    }
+}

@@ -1,0 +1,339 @@
+//! What the program and its environment ask for.
+//!
+//! The environment wins over the builder: whoever runs the program has the last
+//! word. A wrong value is a warning and the default, never an error: a typo in a
+//! debugging aid must not stop a service.
+
+use std::{
+    env,
+    ffi::OsString,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    str::FromStr,
+    time::Duration,
+};
+
+use asyncwatch_findings::{Code, Level};
+
+/// Default of [`Builder::max_poll`]: what asyncio calls slow.
+pub const DEFAULT_MAX_POLL: Duration = Duration::from_millis(100);
+
+/// Default of [`Builder::addr`].
+pub const DEFAULT_ADDR: &str = "127.0.0.1:6670";
+
+/// Shortest limit: below it the watchdog's own period of 1 ms is too coarse.
+const MAX_POLL_MIN: Duration = Duration::from_millis(2);
+
+/// How polls are timed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Timing {
+    /// One timestamp per poll: exact busy times, longest polls, histograms.
+    #[default]
+    Exact,
+    /// No clock on the poll path: polls are counted, and slow ones found and dated
+    /// by the watchdog, to within an eighth of the limit.
+    Light,
+}
+
+impl Timing {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Timing::Exact => "exact",
+            Timing::Light => "light",
+        }
+    }
+}
+
+impl FromStr for Timing {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Timing, String> {
+        match text {
+            "exact" => Ok(Timing::Exact),
+            "light" => Ok(Timing::Light),
+            other => Err(format!("`{other}` is neither `exact` nor `light`")),
+        }
+    }
+}
+
+/// Configures asyncwatch before it starts; [`install`](Builder::install) starts it.
+#[derive(Clone, Debug)]
+pub struct Builder {
+    pub(crate) on: bool,
+    pub(crate) max_poll: Duration,
+    pub(crate) timing: Timing,
+    pub(crate) addr: Option<SocketAddr>,
+    pub(crate) report: Option<PathBuf>,
+    pub(crate) levels: Vec<(Code, Level)>,
+    pub(crate) warnings: Vec<String>,
+}
+
+impl Default for Builder {
+    fn default() -> Builder {
+        Builder::new()
+    }
+}
+
+impl Builder {
+    /// The defaults.
+    pub fn new() -> Builder {
+        Builder {
+            on: true,
+            max_poll: DEFAULT_MAX_POLL,
+            timing: Timing::default(),
+            addr: DEFAULT_ADDR.parse().ok(),
+            report: None,
+            levels: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
+
+    /// A poll that holds its thread for this long or longer is a slow poll.
+    ///
+    /// Default [`DEFAULT_MAX_POLL`]; environment `ASYNCWATCH_MAX_POLL`, as in `20ms`
+    /// or `1.5s`. A shorter limit makes the watchdog look more often: 8 times per
+    /// limit, but no more than 1,000 times a second. Limits under 2 ms are raised to it.
+    #[must_use]
+    pub fn max_poll(mut self, limit: Duration) -> Builder {
+        self.max_poll = limit.max(MAX_POLL_MIN);
+        self
+    }
+
+    /// How polls are timed. Default [`Timing::Exact`]; environment `ASYNCWATCH_TIMING`.
+    #[must_use]
+    pub fn timing(mut self, timing: Timing) -> Builder {
+        self.timing = timing;
+        self
+    }
+
+    /// Where the server for the dashboard listens. Default [`DEFAULT_ADDR`];
+    /// environment `ASYNCWATCH_ADDR`, where `off` means no server.
+    ///
+    /// Only loopback addresses are served, because the server knows no passwords. If
+    /// the port is taken, the next free one is used; port 0 lets the system choose.
+    #[must_use]
+    pub fn addr(mut self, addr: SocketAddr) -> Builder {
+        self.set_addr(addr, "addr");
+        self
+    }
+
+    /// No server: findings go to the log and the report only.
+    #[must_use]
+    pub fn no_server(mut self) -> Builder {
+        self.addr = None;
+        self
+    }
+
+    /// How seriously to take a kind of finding. Default [`Code::default_level`];
+    /// environment `ASYNCWATCH_LEVELS`, as in `slow-poll=deny,never-awaited=allow`.
+    #[must_use]
+    pub fn level(mut self, code: Code, level: Level) -> Builder {
+        self.levels.push((code, level));
+        self
+    }
+
+    /// The directory to which findings are appended, one file per process; it must
+    /// exist. Default none; environment `ASYNCWATCH_REPORT`.
+    #[must_use]
+    pub fn report(mut self, directory: impl Into<PathBuf>) -> Builder {
+        self.report = Some(directory.into());
+        self
+    }
+
+    /// Starts asyncwatch in this process, with the environment's word over this
+    /// builder's; `false` if it runs already or the environment says `ASYNCWATCH=0`.
+    ///
+    /// The first call in a process counts. It starts two threads, and a third for
+    /// the server; it takes about 2 ms, to measure the clock.
+    pub fn install(self) -> bool {
+        crate::install_with(self)
+    }
+
+    pub(crate) fn level_of(&self, code: Code) -> Level {
+        self.levels
+            .iter()
+            .rev()
+            .find(|(of, _)| *of == code)
+            .map_or(code.default_level(), |(_, level)| *level)
+    }
+
+    /// Applies the environment.
+    pub(crate) fn with_environment(self) -> Builder {
+        self.with(|name| env::var_os(name))
+    }
+
+    fn with(mut self, get: impl Fn(&str) -> Option<OsString>) -> Builder {
+        let mut each = |name: &str, apply: fn(&mut Builder, &str) -> Result<(), String>| {
+            let Some(value) = get(name).filter(|value| !value.is_empty()) else {
+                return;
+            };
+            let value = value.to_string_lossy();
+            if let Err(why) = apply(&mut self, &value) {
+                self.warnings.push(format!("{name} is ignored: {why}"));
+            }
+        };
+        each("ASYNCWATCH", Builder::env_on);
+        each("ASYNCWATCH_MAX_POLL", Builder::env_max_poll);
+        each("ASYNCWATCH_TIMING", Builder::env_timing);
+        each("ASYNCWATCH_ADDR", Builder::env_addr);
+        each("ASYNCWATCH_REPORT", Builder::env_report);
+        each("ASYNCWATCH_LEVELS", Builder::env_levels);
+        self
+    }
+
+    fn env_on(&mut self, value: &str) -> Result<(), String> {
+        self.on = match value {
+            "0" | "off" | "false" => false,
+            "1" | "on" | "true" => true,
+            other => return Err(format!("`{other}` is neither 0 nor 1")),
+        };
+        Ok(())
+    }
+
+    fn env_max_poll(&mut self, value: &str) -> Result<(), String> {
+        let limit = parse_duration(value)?;
+        if limit < MAX_POLL_MIN {
+            self.warnings.push(format!(
+                "ASYNCWATCH_MAX_POLL is raised from `{value}` to 2ms, the shortest limit"
+            ));
+        }
+        self.max_poll = limit.max(MAX_POLL_MIN);
+        Ok(())
+    }
+
+    fn env_timing(&mut self, value: &str) -> Result<(), String> {
+        self.timing = value.parse()?;
+        Ok(())
+    }
+
+    fn env_addr(&mut self, value: &str) -> Result<(), String> {
+        if value == "off" {
+            self.addr = None;
+            return Ok(());
+        }
+        let addr = value
+            .replace("localhost:", "127.0.0.1:")
+            .parse()
+            .map_err(|_| {
+                format!("`{value}` is not an address such as {DEFAULT_ADDR}, nor `off`")
+            })?;
+        self.set_addr(addr, "ASYNCWATCH_ADDR");
+        Ok(())
+    }
+
+    fn env_report(&mut self, value: &str) -> Result<(), String> {
+        if !Path::new(value).is_dir() {
+            return Err(format!("`{value}` is not a directory"));
+        }
+        self.report = Some(PathBuf::from(value));
+        Ok(())
+    }
+
+    fn env_levels(&mut self, value: &str) -> Result<(), String> {
+        for entry in value.split(',').map(str::trim).filter(|e| !e.is_empty()) {
+            let (code, level) = entry
+                .split_once('=')
+                .ok_or_else(|| format!("`{entry}` is not of the form code=level"))?;
+            let code = code.trim().parse::<Code>().map_err(|e| e.to_string())?;
+            let level = level.trim().parse::<Level>().map_err(|e| e.to_string())?;
+            self.levels.push((code, level));
+        }
+        Ok(())
+    }
+
+    fn set_addr(&mut self, addr: SocketAddr, from: &str) {
+        if addr.ip().is_loopback() {
+            self.addr = Some(addr);
+        } else {
+            self.warnings.push(format!(
+                "{from} is ignored: {addr} is not a loopback address, and the server knows no passwords; use 127.0.0.1:{} and forward it with `ssh -L`",
+                addr.port()
+            ));
+        }
+    }
+}
+
+/// Parses `100ms`, `1.5s`, `250us`, `2m`.
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("`{text}` is not a duration such as 100ms or 1.5s");
+    let text = text.trim();
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .ok_or_else(wrong)?;
+    let (number, unit) = text.split_at(digits);
+    let number: f64 = number.parse().map_err(|_| wrong())?;
+    let seconds = match unit.trim() {
+        "ns" => 1e-9,
+        "us" | "µs" => 1e-6,
+        "ms" => 1e-3,
+        "s" | "sec" => 1.0,
+        "m" | "min" => 60.0,
+        _ => return Err(wrong()),
+    };
+    Duration::try_from_secs_f64(number * seconds).map_err(|_| wrong())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn from(environment: &[(&str, &str)]) -> Builder {
+        Builder::new().with(|name| {
+            environment
+                .iter()
+                .find(|(known, _)| *known == name)
+                .map(|(_, value)| OsString::from(value))
+        })
+    }
+
+    #[test]
+    fn durations_are_read() {
+        assert_eq!(parse_duration("100ms"), Ok(Duration::from_millis(100)));
+        assert_eq!(parse_duration("1.5s"), Ok(Duration::from_millis(1_500)));
+        assert_eq!(parse_duration("250 us"), Ok(Duration::from_micros(250)));
+        for wrong in ["", "100", "ms", "1.2.3s", "-5ms", "5 fortnights", "9e99s"] {
+            assert!(parse_duration(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_environment_wins() {
+        let config = from(&[
+            ("ASYNCWATCH_MAX_POLL", "20ms"),
+            ("ASYNCWATCH_TIMING", "light"),
+            ("ASYNCWATCH_ADDR", "off"),
+            ("ASYNCWATCH_LEVELS", "slow-poll=deny, never-awaited=allow"),
+        ]);
+        assert_eq!(config.max_poll, Duration::from_millis(20));
+        assert_eq!(config.timing, Timing::Light);
+        assert_eq!(config.addr, None);
+        assert_eq!(config.level_of(Code::SlowPoll), Level::Deny);
+        assert_eq!(config.level_of(Code::NeverAwaited), Level::Allow);
+        assert!(config.warnings.is_empty(), "{:?}", config.warnings);
+    }
+
+    #[test]
+    fn zero_is_off() {
+        assert!(!from(&[("ASYNCWATCH", "0")]).on);
+        assert!(from(&[("ASYNCWATCH", "1")]).on);
+        assert!(from(&[]).on);
+    }
+
+    #[test]
+    fn wrong_values_are_warned_of_and_defaulted() {
+        let config = from(&[
+            ("ASYNCWATCH", "maybe"),
+            ("ASYNCWATCH_MAX_POLL", "soon"),
+            ("ASYNCWATCH_TIMING", "rough"),
+            ("ASYNCWATCH_ADDR", "0.0.0.0:6670"),
+            ("ASYNCWATCH_REPORT", "/no/such/directory"),
+            ("ASYNCWATCH_LEVELS", "slow-poll=fatal"),
+        ]);
+        assert!(config.on);
+        assert_eq!(config.max_poll, DEFAULT_MAX_POLL);
+        assert_eq!(config.timing, Timing::Exact);
+        assert_eq!(config.addr, DEFAULT_ADDR.parse().ok());
+        assert_eq!(config.report, None);
+        assert_eq!(config.warnings.len(), 6, "{:#?}", config.warnings);
+    }
+}

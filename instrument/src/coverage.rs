@@ -1,0 +1,109 @@
+//! What is watched and what is not, in sentences for people.
+//!
+//! Partial coverage that looks complete is worse than none: this is said at start,
+//! in the dashboard and in every report.
+
+use std::sync::{
+    Mutex, PoisonError,
+    atomic::{AtomicBool, Ordering::Relaxed},
+};
+
+use asyncwatch_findings::Coverage;
+
+static WATCHED_RUNTIME: AtomicBool = AtomicBool::new(false);
+static FOREIGN_PARK_HOOK: AtomicBool = AtomicBool::new(false);
+static NO_STACKS: Mutex<Option<String>> = Mutex::new(None);
+
+/// A runtime was built with our hooks.
+pub(crate) fn note_watched_runtime() {
+    WATCHED_RUNTIME.store(true, Relaxed);
+}
+
+/// The program's own `on_thread_park` was left in place.
+pub(crate) fn note_foreign_park_hook() {
+    FOREIGN_PARK_HOOK.store(true, Relaxed);
+}
+
+/// Stacks cannot be taken here, and why.
+pub(crate) fn note_no_stacks(why: String) {
+    *NO_STACKS.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
+}
+
+/// Every aspect, covered or not.
+pub(crate) fn list() -> Vec<Coverage> {
+    let mut list = vec![spawned_tasks(), wrapped(), stacks(), verdict()];
+    if FOREIGN_PARK_HOOK.load(Relaxed) {
+        list.push(aspect(
+            "parks",
+            false,
+            "parks are not counted, because the program has its own `on_thread_park`: pass it to `watched_with`",
+        ));
+    }
+    list
+}
+
+fn aspect(aspect: &str, covered: bool, detail: impl Into<String>) -> Coverage {
+    Coverage {
+        aspect: aspect.to_owned(),
+        covered,
+        detail: detail.into(),
+    }
+}
+
+fn spawned_tasks() -> Coverage {
+    let hooks = cfg!(tokio_unstable);
+    let (covered, detail) = match (hooks, WATCHED_RUNTIME.load(Relaxed)) {
+        (true, true) => (
+            true,
+            "every task spawned on a watched runtime is seen, those of dependencies too",
+        ),
+        (true, false) => (
+            false,
+            "no runtime was built watched, so tasks from `tokio::spawn` are not seen: use `#[asyncwatch::main]` or call `.watched()` on the runtime's `Builder`",
+        ),
+        (false, _) => (
+            false,
+            "tasks from `tokio::spawn` are not seen: build with RUSTFLAGS=\"--cfg tokio_unstable\", or spawn with `asyncwatch::spawn`",
+        ),
+    };
+    aspect("spawned-tasks", covered, detail)
+}
+
+fn wrapped() -> Coverage {
+    aspect(
+        "wrapped-futures",
+        true,
+        "roots of `#[asyncwatch::main]` and `#[asyncwatch::test]` and futures that are `.watched()` are seen; `LocalSet` tasks and other `block_on` roots only if wrapped",
+    )
+}
+
+fn stacks() -> Coverage {
+    match &*NO_STACKS.lock().unwrap_or_else(PoisonError::into_inner) {
+        None => aspect(
+            "stacks",
+            true,
+            "stacks of slow polls are taken while they still block",
+        ),
+        Some(why) => aspect(
+            "stacks",
+            false,
+            format!("slow polls are reported without a stack: {why}"),
+        ),
+    }
+}
+
+fn verdict() -> Coverage {
+    if std::path::Path::new("/proc/self/schedstat").exists() {
+        aspect(
+            "verdict",
+            true,
+            "time without a CPU is told from blocking, so a busy machine is never blamed on the program",
+        )
+    } else {
+        aspect(
+            "verdict",
+            false,
+            "this system does not tell how long a thread waited for a CPU (no /proc/self/schedstat), so off-CPU time counts only where the thread was seen asleep",
+        )
+    }
+}

@@ -1,0 +1,214 @@
+//! Futures that are dropped without ever having been polled.
+//!
+//! `#[asyncwatch::watch]` puts an [`Unawaited`] into each future an `async fn`
+//! makes: one word that remembers where it was made, and that is forgotten at the
+//! first poll. If it is dropped instead, the place and a raw stack of the drop go to
+//! the reporter, which tells what is a mistake from what is not: a branch of a
+//! `select!` that lost before it was polled, a task that was aborted before it ran.
+
+use std::{
+    collections::HashMap,
+    marker::PhantomData,
+    mem,
+    panic::Location,
+    sync::{
+        Mutex, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+};
+
+use crate::{
+    INSTALLED, clock, drops, registry::slots, report::DroppedUnawaited, settings,
+    slow::TaskIdentity,
+};
+
+/// Frames of the drop's stack that are kept.
+const FRAMES_MAX: usize = 64;
+/// Places that make futures which are dropped: past this many none is reported.
+const PLACES_MAX: usize = 1_024;
+/// Drops per place that are reported with a stack; later ones are counted only.
+const TRACED_PER_PLACE: u64 = 16;
+
+/// A function whose futures are watched; implemented by `#[asyncwatch::watch]`.
+pub trait WatchedFn {
+    /// Module path, type and function.
+    const NAME: &'static str;
+    /// File of the definition, as in [`Location::file`].
+    const FILE: &'static str;
+    /// Line of the function's name.
+    const LINE: u32;
+}
+
+/// Held by a watched future until its first poll.
+pub struct Unawaited<F: WatchedFn> {
+    made: &'static Location<'static>,
+    function: PhantomData<fn() -> F>,
+}
+
+impl<F: WatchedFn> Unawaited<F> {
+    /// Notes where the future is made.
+    #[track_caller]
+    #[inline]
+    pub fn new() -> Self {
+        Unawaited {
+            made: Location::caller(),
+            function: PhantomData,
+        }
+    }
+
+    /// The future is polled: there is nothing to report any more.
+    #[inline]
+    pub fn polled(self) {
+        mem::forget(self);
+    }
+}
+
+impl<F: WatchedFn> Default for Unawaited<F> {
+    #[track_caller]
+    fn default() -> Self {
+        Unawaited::new()
+    }
+}
+
+impl<F: WatchedFn> std::fmt::Debug for Unawaited<F> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Unawaited({} at {})", F::NAME, self.made)
+    }
+}
+
+impl<F: WatchedFn> Drop for Unawaited<F> {
+    fn drop(&mut self) {
+        // A thread that panics drops what it holds; that is no mistake of its own.
+        if settings::on() && !std::thread::panicking() {
+            dropped(F::NAME, F::FILE, F::LINE, self.made);
+        }
+    }
+}
+
+/// A stretch of source whose futures may be dropped unpolled: a `select!`.
+#[derive(Debug)]
+pub struct SkipRange {
+    file: &'static str,
+    start: (u32, u32),
+    end: (u32, u32),
+    registered: AtomicBool,
+}
+
+impl SkipRange {
+    /// From the first character to the one after the last; lines and columns from 1.
+    pub const fn new(file: &'static str, start: (u32, u32), end: (u32, u32)) -> SkipRange {
+        SkipRange {
+            file,
+            start,
+            end,
+            registered: AtomicBool::new(false),
+        }
+    }
+
+    fn contains(&self, place: &Location<'_>) -> bool {
+        let at = (place.line(), place.column());
+        self.file == place.file() && self.start <= at && at < self.end
+    }
+}
+
+/// Ranges are static items of the program: as many as it has `select!`s.
+static RANGES: RwLock<Vec<&'static SkipRange>> = RwLock::new(Vec::new());
+
+/// Futures made inside `range` may be dropped unpolled. Cheap after the first call.
+#[inline]
+pub fn may_skip(range: &'static SkipRange) {
+    if !range.registered.load(Relaxed) {
+        register(range);
+    }
+}
+
+#[cold]
+fn register(range: &'static SkipRange) {
+    if !range.registered.swap(true, Relaxed) {
+        RANGES
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(range);
+    }
+}
+
+static DROPPED: Mutex<Option<HashMap<Place, u64>>> = Mutex::new(None);
+type Place = (&'static str, &'static Location<'static>);
+
+#[cold]
+fn dropped(
+    function: &'static str,
+    file: &'static str,
+    line: u32,
+    made: &'static Location<'static>,
+) {
+    let Some(installed) = INSTALLED.get() else {
+        return;
+    };
+    if may_be_skipped(made) {
+        return;
+    }
+    let Some(count) = count((function, made)) else {
+        return drops::count(drops::What::Findings);
+    };
+    let stack = (count <= TRACED_PER_PLACE).then(|| asyncwatch_stack::own_trace(FRAMES_MAX));
+    installed.reporter.unawaited(DroppedUnawaited {
+        function,
+        defined: (file, line),
+        made,
+        stack,
+        task: slots::current()
+            .and_then(|slot| slot.current())
+            .map(TaskIdentity::of),
+        unix_ns: clock::now_unix_ns(),
+    });
+}
+
+fn may_be_skipped(made: &Location<'_>) -> bool {
+    RANGES
+        .read()
+        .unwrap_or_else(PoisonError::into_inner)
+        .iter()
+        .any(|range| range.contains(made))
+}
+
+/// How often a future of `place` has been dropped by now; `None` past the bound.
+fn count(place: Place) -> Option<u64> {
+    let mut dropped = DROPPED.lock().unwrap_or_else(PoisonError::into_inner);
+    let dropped = dropped.get_or_insert_default();
+    if dropped.len() >= PLACES_MAX && !dropped.contains_key(&place) {
+        return None;
+    }
+    let count = dropped.entry(place).or_default();
+    *count += 1;
+    Some(*count)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_knows_its_inside() {
+        let here = Location::caller();
+        let (line, column) = (here.line(), here.column());
+        let around = SkipRange::new(here.file(), (line, column), (line, column + 1));
+        assert!(around.contains(here));
+        let before = SkipRange::new(here.file(), (line - 1, 1), (line, column));
+        assert!(!before.contains(here));
+        let elsewhere = SkipRange::new("other.rs", (1, 1), (9_999, 1));
+        assert!(!elsewhere.contains(here));
+    }
+
+    #[test]
+    fn it_is_one_word() {
+        struct F;
+        impl WatchedFn for F {
+            const NAME: &'static str = "f";
+            const FILE: &'static str = file!();
+            const LINE: u32 = line!();
+        }
+        assert_eq!(size_of::<Unawaited<F>>(), size_of::<usize>());
+        Unawaited::<F>::new().polled();
+    }
+}

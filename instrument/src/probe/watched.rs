@@ -1,0 +1,230 @@
+//! Watched futures: a wrapper that reports its polls, on stable Rust.
+
+use std::{
+    any::type_name,
+    future::Future,
+    panic::Location,
+    pin::Pin,
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    task::{Context, Poll},
+};
+
+use pin_project_lite::pin_project;
+use tokio::task::JoinHandle;
+
+use super::{allowed::Leave, wakes::Wakes};
+use crate::{
+    registry::{
+        names::Name,
+        sites, slab,
+        slot::Slot,
+        slots,
+        task::{Birth, Kind, Task},
+    },
+    runtimes, settings,
+};
+
+/// Ids of entries that tokio has no number for.
+const OWN_IDS: u64 = 1 << 63;
+static NEXT_ID: AtomicU64 = AtomicU64::new(OWN_IDS);
+
+pin_project! {
+    /// A future whose polls are watched; made by [`WatchExt::watched`].
+    ///
+    /// While nothing is watched it only polls what it wraps.
+    #[must_use = "futures do nothing unless you `.await` or poll them"]
+    pub struct Watched<F> {
+        #[pin]
+        future: F,
+        watch: Option<Watch>,
+    }
+}
+
+/// Makes futures watched.
+pub trait WatchExt: Future + Sized {
+    /// Watches the polls of this future: slow ones are reported with the stack of
+    /// the culprit, and its numbers are shown under the place of this call.
+    ///
+    /// Inside a task it becomes a line of its own below the task's; a slow poll is
+    /// blamed on the innermost watched future. The name is the future's type name.
+    /// Costs an entry of 256 bytes, and per poll what `asyncwatch` costs a task.
+    #[track_caller]
+    fn watched(self) -> Watched<Self> {
+        Watched::new(self, Kind::Future, None)
+    }
+
+    /// Like [`watched`](WatchExt::watched), under a name of yours.
+    ///
+    /// Names are kept for the life of the process, 4,096 distinct ones at most: name
+    /// a kind of work, not each piece of it.
+    #[track_caller]
+    fn watched_as(self, name: &str) -> Watched<Self> {
+        Watched::new(self, Kind::Future, Some(name))
+    }
+}
+
+impl<F: Future> WatchExt for F {}
+
+/// [`tokio::spawn`] with a watched future.
+///
+/// Needed where the runtime has no hooks of ours (without `tokio_unstable`, or on a
+/// runtime that was not built [`watched`](crate::RuntimeBuilderExt::watched)); with
+/// them it adds a name and the scheduled time.
+///
+/// # Panics
+///
+/// As `tokio::spawn`, outside a runtime.
+#[track_caller]
+pub fn spawn<F>(future: F) -> JoinHandle<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    tokio::spawn(Watched::new(future, Kind::Task, None))
+}
+
+/// [`tokio::task::spawn_local`] with a watched future: the only way to see tasks of
+/// a `LocalSet`, which tokio's hooks do not reach.
+///
+/// # Panics
+///
+/// As `tokio::task::spawn_local`, outside a `LocalSet` or local runtime.
+#[track_caller]
+pub fn spawn_local<F>(future: F) -> JoinHandle<F::Output>
+where
+    F: Future + 'static,
+    F::Output: 'static,
+{
+    tokio::task::spawn_local(Watched::new(future, Kind::Local, None))
+}
+
+/// Watches the root future of a `block_on`.
+#[track_caller]
+pub fn root<F: Future>(future: F, name: &str) -> Watched<F> {
+    Watched::new(future, Kind::BlockOn, Some(name))
+}
+
+impl<F: Future> Watched<F> {
+    #[track_caller]
+    fn new(future: F, kind: Kind, name: Option<&str>) -> Watched<F> {
+        let watch = settings::on()
+            .then(|| Watch::begin(kind, name, type_name::<F>(), Location::caller()))
+            .flatten();
+        Watched { future, watch }
+    }
+}
+
+impl<F: Future> Future for Watched<F> {
+    type Output = F::Output;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        let Some(watch) = this.watch else {
+            return this.future.poll(context);
+        };
+        let Some(slot) = slots::current() else {
+            return this.future.poll(context);
+        };
+        if watch.first && watch.step_aside(slot) {
+            *this.watch = None;
+            return this.future.poll(context);
+        }
+        slot.enter(Some(watch.task));
+        let _leave = Leave(slot);
+        let Some(wakes) = &mut watch.wakes else {
+            return this.future.poll(context);
+        };
+        match wakes.begin(context.waker(), slot.began()) {
+            Some(waker) => this.future.poll(&mut Context::from_waker(waker)),
+            None => this.future.poll(context),
+        }
+    }
+}
+
+/// The entry of one watched future.
+struct Watch {
+    task: &'static Task,
+    wakes: Option<Wakes>,
+    first: bool,
+}
+
+impl Watch {
+    fn begin(
+        kind: Kind,
+        name: Option<&str>,
+        type_name: &'static str,
+        location: &'static Location<'static>,
+    ) -> Option<Watch> {
+        let site = sites::of(location, kind);
+        let parent = slots::current().and_then(Slot::current).map_or(0, Task::id);
+        let task = slab::insert(&Birth {
+            id: NEXT_ID.fetch_add(1, Relaxed),
+            kind,
+            site,
+            name: match name {
+                Some(name) => Name::intern(name),
+                None => site.type_name(type_name),
+            },
+            parent,
+            runtime: tokio::runtime::Handle::try_current()
+                .map_or(0, |handle| runtimes::number(handle.id())),
+        })?;
+        Some(Watch {
+            task,
+            wakes: settings::exact().then(|| Wakes::new(task)),
+            first: true,
+        })
+    }
+
+    /// At the first poll: learns tokio's id, or gives way to the hooks' entry of the
+    /// same task, which has all the numbers and now gets the name.
+    fn step_aside(&mut self, slot: &'static Slot) -> bool {
+        self.first = false;
+        if !matches!(self.task.kind(), Kind::Task | Kind::Local) {
+            return false;
+        }
+        let tokio_id = tokio::task::try_id().map_or(0, runtimes::number);
+        let hooked = slot
+            .current()
+            .filter(|task| tokio_id != 0 && task.id() == tokio_id && slot.depth() == 1);
+        match hooked {
+            Some(task) => {
+                task.take_name(self.task);
+                true
+            }
+            None => {
+                self.task.set_tokio_id(tokio_id);
+                false
+            }
+        }
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        slab::remove(self.task);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_only_polls_while_nothing_is_watched() {
+        // Unit tests never switch watching on.
+        let watched = async { 5 }.watched_as("five");
+        assert!(watched.watch.is_none());
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .expect("runtime");
+        assert_eq!(runtime.block_on(watched), 5);
+    }
+
+    #[test]
+    fn it_keeps_the_auto_traits() {
+        fn is_send<T: Send + Sync + Unpin>(_: &T) {}
+        is_send(&std::future::ready(1).watched());
+    }
+}

@@ -1,0 +1,160 @@
+//! Which thread owns which slot.
+//!
+//! A thread gets a slot when it polls something for the first time, or when its
+//! runtime starts it, and gives it back when it ends. Registering allocates and
+//! locks; it happens once a thread.
+
+use std::{
+    cell::{Cell, OnceCell},
+    sync::{
+        Arc, OnceLock,
+        atomic::{
+            AtomicU32, AtomicU64,
+            Ordering::{AcqRel, Acquire, Relaxed},
+        },
+    },
+};
+
+use asyncwatch_stack::{Thread, Usage};
+
+use super::slot::Slot;
+use crate::{drops, runtimes};
+
+/// 1,024 slots of about 1 KiB: 1 MiB if all are used.
+const SLOTS_MAX: usize = 1_024;
+
+static SLOTS: [OnceLock<Box<Slot>>; SLOTS_MAX] = [const { OnceLock::new() }; SLOTS_MAX];
+static USED: AtomicU32 = AtomicU32::new(0);
+/// Polls made by threads that have ended.
+static PAST_POLLS: AtomicU64 = AtomicU64::new(0);
+
+/// The thread that owns a slot.
+#[derive(Debug)]
+pub(crate) struct ThreadInfo {
+    pub(crate) thread: Thread,
+    /// Number of the tokio worker, on a multi-thread runtime.
+    pub(crate) worker: Option<usize>,
+    /// The runtime it works for; 0 if none was entered.
+    pub(crate) runtime: u64,
+}
+
+impl ThreadInfo {
+    /// As findings name it: `worker 1`, ``thread `main` ``.
+    pub(crate) fn label(&self) -> String {
+        match self.worker {
+            Some(worker) => format!("worker {worker}"),
+            None if self.thread.name().is_empty() => format!("thread {}", self.thread.tid()),
+            None => format!("thread `{}`", self.thread.name()),
+        }
+    }
+}
+
+thread_local! {
+    static CURRENT: Cell<State> = const { Cell::new(State::New) };
+    static OWNER: Owner = const { Owner { held: OnceCell::new() } };
+}
+
+#[derive(Clone, Copy)]
+enum State {
+    New,
+    Has(&'static Slot),
+    /// No slot was left, or the thread is ending.
+    Without,
+}
+
+/// Gives the slot back when the thread ends.
+struct Owner {
+    held: OnceCell<(&'static Slot, Arc<ThreadInfo>)>,
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        CURRENT.set(State::Without);
+        if let Some((slot, _)) = self.held.take() {
+            PAST_POLLS.fetch_add(slot.release(), Relaxed);
+        }
+    }
+}
+
+/// The calling thread's slot.
+#[inline]
+pub(crate) fn current() -> Option<&'static Slot> {
+    match CURRENT.get() {
+        State::Has(slot) => Some(slot),
+        State::Without => None,
+        State::New => register(),
+    }
+}
+
+/// CPU accounting of the calling thread, if it has a slot.
+pub(crate) fn usage_here() -> Option<Usage> {
+    OWNER
+        .try_with(|owner| owner.held.get().map(|(_, info)| info.thread.usage_here()))
+        .ok()?
+}
+
+/// The runtime that the calling thread is in; 0 if none.
+pub(crate) fn runtime_here() -> u64 {
+    let known = OWNER
+        .try_with(|owner| owner.held.get().map_or(0, |(_, info)| info.runtime))
+        .unwrap_or(0);
+    if known != 0 {
+        return known;
+    }
+    tokio::runtime::Handle::try_current().map_or(0, |handle| runtimes::number(handle.id()))
+}
+
+/// Every slot that has ever been used.
+pub(crate) fn all() -> impl Iterator<Item = &'static Slot> {
+    let used = USED.load(Acquire) as usize;
+    SLOTS[..used]
+        .iter()
+        .filter_map(OnceLock::get)
+        .map(|slot| &**slot)
+}
+
+/// All polls that were seen in this process.
+pub(crate) fn total_polls() -> u64 {
+    PAST_POLLS.load(Relaxed) + all().map(Slot::polls).sum::<u64>()
+}
+
+/// The slot with this number.
+pub(crate) fn at(number: u32) -> Option<&'static Slot> {
+    SLOTS.get(number as usize)?.get().map(|slot| &**slot)
+}
+
+#[cold]
+fn register() -> Option<&'static Slot> {
+    // While it registers, and if it cannot: what it does is not watched.
+    CURRENT.set(State::Without);
+    let info = Arc::new(ThreadInfo {
+        thread: Thread::current(),
+        worker: tokio::runtime::worker_index(),
+        runtime: runtimes::hand_in(),
+    });
+    let slot = claim(&info);
+    let Some(slot) = slot else {
+        drops::count(drops::What::Threads);
+        return None;
+    };
+    let held = OWNER.try_with(|owner| owner.held.set((slot, info)).is_ok());
+    if held == Ok(true) {
+        CURRENT.set(State::Has(slot));
+        Some(slot)
+    } else {
+        slot.release();
+        None
+    }
+}
+
+fn claim(info: &Arc<ThreadInfo>) -> Option<&'static Slot> {
+    all().find(|slot| slot.claim(info)).or_else(|| {
+        let number = USED
+            .fetch_update(AcqRel, Acquire, |used| {
+                ((used as usize) < SLOTS_MAX).then_some(used + 1)
+            })
+            .ok()?;
+        let slot = SLOTS[number as usize].get_or_init(|| Box::new(Slot::new(number)));
+        slot.claim(info).then_some(&**slot)
+    })
+}

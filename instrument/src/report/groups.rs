@@ -1,0 +1,101 @@
+//! Findings grouped by site: one finding per place, with counts.
+
+use std::collections::HashMap;
+
+use asyncwatch_findings::{Class, Finding, Repeats};
+
+use crate::drops;
+
+/// Sites with findings; the findings' stacks make them some 20 KiB each.
+const FINDINGS_MAX: usize = 1_024;
+
+/// All findings so far.
+#[derive(Default)]
+pub(super) struct Groups {
+    by_site: HashMap<(String, bool), u64>,
+    all: HashMap<u64, Group>,
+}
+
+struct Group {
+    finding: Finding,
+    repeats: Repeats,
+}
+
+/// What became of an occurrence.
+pub(super) struct Counted {
+    pub(super) finding: Finding,
+    /// Whether the log should show it: the 1st, 2nd, 4th, 8th … of its site.
+    pub(super) show: bool,
+}
+
+impl Groups {
+    /// Counts one occurrence; `None` if there is no room for another site.
+    pub(super) fn count(&mut self, occurrence: Finding) -> Option<Counted> {
+        // The machine's doing and the program's are never one finding.
+        let excused = occurrence.class == Some(Class::Descheduled);
+        let site = (occurrence.fingerprint.clone(), excused);
+        if let Some(id) = self.by_site.get(&site) {
+            let group = self.all.get_mut(id)?;
+            group.finding.count += 1;
+            merge(&mut group.finding, occurrence);
+            return Some(group.counted());
+        }
+        if self.all.len() >= FINDINGS_MAX {
+            drops::count(drops::What::Findings);
+            return None;
+        }
+        let id = self.next_id();
+        self.by_site.insert(site, id);
+        let group = self.all.entry(id).or_insert(Group {
+            finding: Finding { id, ..occurrence },
+            repeats: Repeats::default(),
+        });
+        Some(group.counted())
+    }
+
+    /// The id that the next new site will get.
+    pub(super) fn next_id(&self) -> u64 {
+        self.all.len() as u64 + 1
+    }
+
+    /// Tells more of an occurrence that was counted before.
+    pub(super) fn update(&mut self, id: u64, occurrence: Finding) -> Option<Finding> {
+        let group = self.all.get_mut(&id)?;
+        merge(&mut group.finding, occurrence);
+        Some(group.finding.clone())
+    }
+}
+
+impl Group {
+    fn counted(&mut self) -> Counted {
+        Counted {
+            show: self.repeats.record().is_some(),
+            finding: self.finding.clone(),
+        }
+    }
+}
+
+/// The worst occurrence gives the facts, the newest its time and state.
+fn merge(known: &mut Finding, newer: Finding) {
+    let (id, count, first, fingerprint) = (
+        known.id,
+        known.count,
+        known.first_unix_ns,
+        std::mem::take(&mut known.fingerprint),
+    );
+    let (ongoing, last) = (newer.ongoing, newer.last_unix_ns);
+    let worse = newer.wall >= known.wall;
+    if worse {
+        let stacks = std::mem::take(&mut known.stacks);
+        *known = newer;
+        if known.stacks.is_empty() {
+            known.stacks = stacks;
+        }
+    }
+    known.id = id;
+    known.count = count;
+    known.first_unix_ns = first;
+    known.fingerprint = fingerprint;
+    known.ongoing = ongoing;
+    known.last_unix_ns = last;
+}

@@ -1,0 +1,161 @@
+//! From what was seen to findings, and on to people.
+//!
+//! One thread symbolises, judges what needs names (was it `block_in_place`? did a
+//! `select!` drop it?), groups by site, and hands findings to the log, the report
+//! file and the server. It may take seconds over a first symbolisation; the
+//! watchdog goes on meanwhile, and hands over through a bounded queue.
+
+mod compose;
+mod episodes;
+mod file;
+mod groups;
+mod log;
+mod select;
+mod symbols;
+mod thread;
+mod unawaited;
+
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
+    },
+    time::Duration,
+};
+
+use asyncwatch_findings::{Finding, ProcessInfo};
+pub(crate) use unawaited::DroppedUnawaited;
+
+use crate::{config::Builder, drops, watchdog::PollReport};
+
+/// Each entry is a report of a slow poll or of a dropped future: some KiB with its
+/// stacks, so a few MiB at most.
+const QUEUE: usize = 1_024;
+
+/// What reaches the reporter.
+enum Event {
+    Poll(Box<PollReport>),
+    Unawaited(Box<DroppedUnawaited>),
+    Warning(String),
+    /// The server listens here.
+    Address(String),
+    /// Everything before is to be written; then answer.
+    Finish(SyncSender<()>),
+}
+
+/// The way to the reporter's thread.
+#[derive(Clone, Debug)]
+pub(crate) struct Reporter {
+    events: Option<SyncSender<Event>>,
+    shared: Arc<Shared>,
+}
+
+/// What the server reads.
+#[derive(Debug, Default)]
+pub(crate) struct Shared {
+    process: Mutex<ProcessInfo>,
+    findings: Mutex<Versioned>,
+}
+
+/// Findings, each with the version at which it last changed.
+#[derive(Debug, Default)]
+pub(crate) struct Versioned {
+    pub(crate) version: u64,
+    pub(crate) findings: Vec<(u64, Arc<Finding>)>,
+}
+
+/// Starts the reporter's thread.
+pub(crate) fn start(config: &Builder) -> Reporter {
+    let (events, incoming): (_, Receiver<Event>) = sync_channel(QUEUE);
+    let shared = Arc::new(Shared::default());
+    *lock(&shared.process) = thread::process(config);
+    let started = thread::spawn(config, incoming, shared.clone());
+    Reporter {
+        events: started.is_ok().then_some(events),
+        shared,
+    }
+}
+
+impl Reporter {
+    /// One that drops everything.
+    pub(crate) fn none() -> Reporter {
+        Reporter {
+            events: None,
+            shared: Arc::default(),
+        }
+    }
+
+    pub(crate) fn poll(&self, report: PollReport) {
+        self.send(Event::Poll(Box::new(report)));
+    }
+
+    pub(crate) fn unawaited(&self, dropped: DroppedUnawaited) {
+        self.send(Event::Unawaited(Box::new(dropped)));
+    }
+
+    pub(crate) fn warn(&self, message: String) {
+        self.send(Event::Warning(message));
+    }
+
+    #[cfg(feature = "server")]
+    pub(crate) fn address(&self, addr: String) {
+        self.send(Event::Address(addr));
+    }
+
+    /// Waits until everything sent so far is written, but no longer than `at_most`.
+    pub(crate) fn finish(&self, at_most: Duration) {
+        let Some(events) = &self.events else { return };
+        let (done, wait) = sync_channel(1);
+        if events.try_send(Event::Finish(done)).is_ok() {
+            let _ = wait.recv_timeout(at_most);
+        }
+    }
+
+    #[cfg(feature = "server")]
+    pub(crate) fn process(&self) -> ProcessInfo {
+        lock(&self.shared.process).clone()
+    }
+
+    /// The findings that changed after `version`, and the version now.
+    #[cfg(feature = "server")]
+    pub(crate) fn findings_since(&self, version: u64) -> (u64, Vec<Arc<Finding>>) {
+        let all = lock(&self.shared.findings);
+        let changed = all
+            .findings
+            .iter()
+            .filter(|(changed, _)| *changed > version);
+        (
+            all.version,
+            changed.map(|(_, finding)| finding.clone()).collect(),
+        )
+    }
+
+    fn send(&self, event: Event) {
+        let Some(events) = &self.events else { return };
+        if let Err(TrySendError::Full(_)) = events.try_send(event) {
+            drops::count(drops::What::Events);
+        }
+    }
+}
+
+impl Shared {
+    /// Puts a finding in place of the one with its id.
+    fn publish(&self, finding: Finding) {
+        let mut all = lock(&self.findings);
+        all.version += 1;
+        let version = all.version;
+        let finding = Arc::new(finding);
+        match all
+            .findings
+            .iter_mut()
+            .find(|(_, known)| known.id == finding.id)
+        {
+            Some(entry) => *entry = (version, finding),
+            None => all.findings.push((version, finding)),
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

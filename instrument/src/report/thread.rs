@@ -1,0 +1,322 @@
+//! The reporter's thread.
+
+use std::{
+    io,
+    sync::{
+        Arc,
+        mpsc::{Receiver, RecvTimeoutError},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use asyncwatch_findings::{
+    Class, Code, Event as Line, Finding, ProcessInfo, Totals, humanise, message,
+};
+
+use super::{
+    DroppedUnawaited, Event, Shared, compose,
+    episodes::{Episode, Episodes},
+    file::ReportFile,
+    groups::{Counted, Groups},
+    lock,
+    log::Log,
+    symbols::Symbols,
+    unawaited,
+};
+use crate::{
+    clock,
+    config::Builder,
+    coverage, drops,
+    registry::{sites, slots},
+    settings,
+    watchdog::{PollReport, Stage},
+};
+
+/// The program has this long to build its runtimes before coverage is told.
+const INTRODUCTION: Duration = Duration::from_millis(300);
+/// Between totals in the report stream, and between writes of one busy finding.
+const SETTLE: Duration = Duration::from_millis(500);
+
+/// Starts the thread.
+pub(super) fn spawn(
+    config: &Builder,
+    incoming: Receiver<Event>,
+    shared: Arc<Shared>,
+) -> io::Result<()> {
+    let mut worker = Worker::new(config.clone(), shared);
+    thread::Builder::new()
+        .name("asyncwatch-rep".to_owned())
+        .spawn(move || worker.run(&incoming))?;
+    Ok(())
+}
+
+/// This process, as reports name it.
+pub(super) fn process(config: &Builder) -> ProcessInfo {
+    let exe = std::env::current_exe().ok();
+    ProcessInfo {
+        schema: 1,
+        pid: std::process::id(),
+        ppid: parent_id(),
+        name: exe
+            .as_deref()
+            .and_then(|exe| exe.file_name())
+            .map_or_else(String::new, |name| name.to_string_lossy().into_owned()),
+        args: std::env::args_os()
+            .map(|arg| arg.to_string_lossy().into_owned())
+            .collect(),
+        exe: exe.map(|exe| exe.display().to_string()),
+        started_unix_ns: clock::now_unix_ns(),
+        asyncwatch_version: env!("CARGO_PKG_VERSION").to_owned(),
+        addr: None,
+        timing: config.timing.as_str().to_owned(),
+        max_poll_ms: config.max_poll.as_secs_f64() * 1_000.0,
+        coverage: coverage::list(),
+    }
+}
+
+#[cfg(unix)]
+fn parent_id() -> u32 {
+    std::os::unix::process::parent_id()
+}
+
+#[cfg(not(unix))]
+fn parent_id() -> u32 {
+    0
+}
+
+struct Worker {
+    config: Builder,
+    shared: Arc<Shared>,
+    log: Log,
+    file: ReportFile,
+    symbols: Option<Symbols>,
+    episodes: Episodes,
+    groups: Groups,
+    introduced: bool,
+    /// Findings whose newest state is not in the file yet.
+    unwritten: Vec<Finding>,
+    totals: Totals,
+    drops: Vec<asyncwatch_findings::Drop>,
+    settled: Instant,
+}
+
+impl Worker {
+    fn new(config: Builder, shared: Arc<Shared>) -> Worker {
+        let log = Log::new(config.report.is_some());
+        let file = match &config.report {
+            None => ReportFile::none(),
+            Some(directory) => ReportFile::create(directory, &lock(&shared.process))
+                .unwrap_or_else(|why| {
+                    log.warning(&format!(
+                        "no report is written to {}: {why}",
+                        directory.display()
+                    ));
+                    ReportFile::none()
+                }),
+        };
+        Worker {
+            config,
+            shared,
+            log,
+            file,
+            symbols: None,
+            episodes: Episodes::default(),
+            groups: Groups::default(),
+            introduced: false,
+            unwritten: Vec::new(),
+            totals: Totals::default(),
+            drops: Vec::new(),
+            settled: Instant::now(),
+        }
+    }
+
+    fn run(&mut self, incoming: &Receiver<Event>) {
+        let started = Instant::now();
+        for warning in std::mem::take(&mut self.config.warnings) {
+            self.log.warning(&warning);
+        }
+        self.write_process();
+        loop {
+            let event = incoming.recv_timeout(SETTLE.min(INTRODUCTION));
+            if started.elapsed() >= INTRODUCTION {
+                self.introduce();
+            }
+            match event {
+                Ok(event) => self.take(event),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            if self.settled.elapsed() >= SETTLE {
+                self.settle();
+            }
+        }
+    }
+
+    fn take(&mut self, event: Event) {
+        match event {
+            Event::Poll(report) => self.poll(&report),
+            Event::Unawaited(dropped) => self.unawaited(&dropped),
+            Event::Warning(message) => self.log.warning(&message),
+            Event::Address(addr) => {
+                lock(&self.shared.process).addr = Some(addr);
+                self.write_process();
+            }
+            Event::Finish(done) => {
+                self.introduced = true;
+                self.write_process();
+                self.settle();
+                self.file.write(&Line::End {
+                    unix_ns: clock::now_unix_ns(),
+                });
+                // The asker may have given up waiting.
+                let _ = done.try_send(());
+            }
+        }
+    }
+
+    fn poll(&mut self, report: &PollReport) {
+        let level = self.config.level_of(Code::SlowPoll);
+        let mut preliminary_id = None;
+        if self.file.exists() && self.symbols.is_none() && report.verdict.is_guilty() {
+            // A first symbolisation can take seconds; the program may not live that long.
+            let mut symbols = Symbols::new();
+            let located = Episode::located(report, &mut symbols);
+            self.symbols = Some(symbols);
+            let preliminary = Finding {
+                id: self.groups.next_id(),
+                ..compose::slow_poll(report, &located, level)
+            };
+            preliminary_id = Some(preliminary.id);
+            self.file.write(&Line::Finding(Box::new(preliminary)));
+        }
+        let symbols = self.symbols.get_or_insert_with(Symbols::new);
+        let mut episode = self.episodes.take(report, symbols);
+        if report.wall.saturating_sub(episode.excused) >= settings::limit() {
+            let finding = compose::slow_poll(report, &episode, level);
+            self.slow_poll(report, &mut episode, finding);
+        } else if let Some(id) = preliminary_id {
+            self.file.write(&Line::Withdrawn { id });
+        }
+        self.episodes.keep(report, episode);
+    }
+
+    fn slow_poll(&mut self, report: &PollReport, episode: &mut Episode, finding: Finding) {
+        if let Some(id) = episode.finding {
+            if let Some(finding) = self.groups.update(id, finding) {
+                if episode.announced {
+                    self.follow_up(report, &finding);
+                }
+                self.publish(finding, false);
+            }
+            return;
+        }
+        if let Some(Counted { finding, show }) = self.groups.count(finding) {
+            episode.finding = Some(finding.id);
+            let show = show && finding.class != Some(Class::Descheduled);
+            if show {
+                self.log.finding(&finding);
+            }
+            episode.announced = show;
+            self.publish(finding, true);
+        }
+    }
+
+    /// One line when a poll that was shown goes on or ends.
+    fn follow_up(&self, report: &PollReport, finding: &Finding) {
+        let place = match &finding.culprit {
+            Some(culprit) => format!("`{}`", message::frame_label(culprit)),
+            None => message::task_name(finding.task.as_ref()),
+        };
+        let wall = humanise(report.wall);
+        self.log.note(&match report.stage {
+            Stage::End => format!("{place} let go of {} after {wall}", report.thread),
+            _ => format!("{place} still holds {} after {wall}", report.thread),
+        });
+    }
+
+    fn unawaited(&mut self, dropped: &DroppedUnawaited) {
+        let level = self.config.level_of(Code::NeverAwaited);
+        let symbols = self.symbols.get_or_insert_with(Symbols::new);
+        let Ok(finding) = unawaited::judge(dropped, symbols, level) else {
+            return;
+        };
+        if let Some(Counted { finding, show }) = self.groups.count(finding) {
+            if show {
+                self.log.finding(&finding);
+            }
+            self.publish(finding, show);
+        }
+    }
+
+    /// Makes a finding's new state known; to the file at once if it matters.
+    fn publish(&mut self, finding: Finding, at_once: bool) {
+        if self.file.exists() {
+            self.unwritten.retain(|known| known.id != finding.id);
+            if at_once || !finding.ongoing {
+                self.file.write(&Line::Finding(Box::new(finding.clone())));
+            } else {
+                self.unwritten.push(finding.clone());
+            }
+        }
+        self.shared.publish(finding);
+    }
+
+    /// Says at the beginning what is watched, once runtimes have been built.
+    fn introduce(&mut self) {
+        if std::mem::replace(&mut self.introduced, true) {
+            return;
+        }
+        self.write_process();
+        let process = lock(&self.shared.process).clone();
+        let limit = humanise(self.config.max_poll);
+        self.log.note(&match &process.addr {
+            Some(addr) => format!(
+                "watching polls, limit {limit}; run `asyncwatch {addr}` to see tasks and findings live"
+            ),
+            None => format!("watching polls, limit {limit}"),
+        });
+        for gap in process.coverage.iter().filter(|aspect| !aspect.covered) {
+            self.log.note(&gap.detail);
+        }
+    }
+
+    fn write_process(&mut self) {
+        let process = {
+            let mut process = lock(&self.shared.process);
+            process.coverage = coverage::list();
+            process.clone()
+        };
+        self.file.write(&Line::Process(process));
+    }
+
+    /// Writes what has changed but was not worth a line each time.
+    fn settle(&mut self) {
+        self.settled = Instant::now();
+        if !self.file.exists() {
+            return;
+        }
+        for finding in std::mem::take(&mut self.unwritten) {
+            self.file.write(&Line::Finding(Box::new(finding)));
+        }
+        let totals = totals();
+        if totals != self.totals {
+            self.totals = totals;
+            self.file.write(&Line::Totals(totals));
+        }
+        let drops = drops::list();
+        if drops != self.drops {
+            self.drops.clone_from(&drops);
+            self.file.write(&Line::Drops { drops });
+        }
+    }
+}
+
+/// How much was watched so far.
+fn totals() -> Totals {
+    Totals {
+        polls: slots::total_polls(),
+        tasks: sites::rows().iter().map(|row| row.spawned).sum(),
+        threads: slots::all().count() as u64,
+    }
+}

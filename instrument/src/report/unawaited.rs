@@ -1,0 +1,155 @@
+//! A future that was dropped unpolled, as a finding, or as none.
+
+use std::panic::Location;
+
+use asyncwatch_findings::{
+    Code, Finding, Frame, Level, Stack, aborted_or_shut_down, fingerprint, message,
+};
+use asyncwatch_stack::RawStack;
+
+use super::symbols::Symbols;
+use crate::slow::{TaskIdentity, location};
+
+/// What the drop told.
+#[derive(Clone, Debug)]
+pub(crate) struct DroppedUnawaited {
+    pub(crate) function: &'static str,
+    pub(crate) defined: (&'static str, u32),
+    pub(crate) made: &'static Location<'static>,
+    /// Where it was dropped; only for the first few of a place.
+    pub(crate) stack: Option<RawStack>,
+    /// The task that was being polled then.
+    pub(crate) task: Option<TaskIdentity>,
+    pub(crate) unix_ns: u64,
+}
+
+/// Why a drop is no finding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Innocent {
+    /// Its task was aborted, or the runtime shut down, before its first poll.
+    TaskNeverRan,
+    /// It was made for a `select!` that another branch won.
+    LostSelect,
+}
+
+/// Judges a drop.
+pub(super) fn judge(
+    dropped: &DroppedUnawaited,
+    symbols: &mut Symbols,
+    level: Level,
+) -> Result<Finding, Innocent> {
+    let mut frames = match &dropped.stack {
+        Some(stack) => symbols.resolve(stack),
+        None => Vec::new(),
+    };
+    if aborted_or_shut_down(&frames) {
+        return Err(Innocent::TaskNeverRan);
+    }
+    if super::select::is_inside(dropped.made) {
+        return Err(Innocent::LostSelect);
+    }
+    asyncwatch_findings::trim(&mut frames);
+    skip_our_own(&mut frames);
+    Ok(finding(dropped, frames, level))
+}
+
+/// The innermost frames are the guard's own.
+fn skip_our_own(frames: &mut Vec<Frame>) {
+    if let Some(first) = frames.iter().position(|frame| frame.user) {
+        frames.drain(..first);
+    }
+}
+
+fn finding(dropped: &DroppedUnawaited, frames: Vec<Frame>, level: Level) -> Finding {
+    let dropper = frames.first().filter(|frame| frame.user).cloned();
+    let mut finding = Finding {
+        id: 0,
+        code: Code::NeverAwaited,
+        level,
+        message: String::new(),
+        count: 1,
+        ongoing: false,
+        first_unix_ns: dropped.unix_ns,
+        last_unix_ns: dropped.unix_ns,
+        wall: None,
+        cpu: None,
+        blocked: None,
+        run_delay: None,
+        limit: None,
+        class: None,
+        syscall: None,
+        culprit: Some(culprit(dropped, dropper.as_ref())),
+        blocking_frame: None,
+        task: dropped.task.map(TaskIdentity::to_ref),
+        worker: None,
+        queued_behind: None,
+        stacks: stacks(frames),
+        help: Some("await it, spawn it, or do not make it".to_owned()),
+        notes: Vec::new(),
+        fingerprint: String::new(),
+    };
+    finding.message = message::never_awaited(dropped.function);
+    finding.notes = notes(dropped, dropper.as_ref());
+    finding.fingerprint = fingerprint(
+        finding.code,
+        finding.culprit.as_ref(),
+        None,
+        finding.task.as_ref(),
+    );
+    finding
+}
+
+/// The place that made it; named by the function that dropped it, if that is where.
+fn culprit(dropped: &DroppedUnawaited, dropper: Option<&Frame>) -> Frame {
+    let made = location(dropped.made);
+    let same_file = |frame: &&Frame| {
+        frame
+            .file
+            .as_deref()
+            .is_some_and(|file| file.ends_with(&made.file))
+    };
+    let dropper = dropper.filter(same_file);
+    Frame {
+        function: dropper.map_or_else(
+            || dropped.function.to_owned(),
+            |frame| frame.function.clone(),
+        ),
+        file: Some(
+            dropper
+                .and_then(|frame| frame.file.clone())
+                .unwrap_or(made.file),
+        ),
+        line: Some(made.line),
+        user: true,
+        ..Frame::default()
+    }
+}
+
+fn stacks(frames: Vec<Frame>) -> Vec<Stack> {
+    if frames.is_empty() {
+        return Vec::new();
+    }
+    vec![Stack {
+        weight: std::time::Duration::ZERO,
+        frames,
+    }]
+}
+
+fn notes(dropped: &DroppedUnawaited, dropper: Option<&Frame>) -> Vec<String> {
+    let mut notes = Vec::new();
+    if let Some(Frame {
+        file: Some(file),
+        line: Some(line),
+        ..
+    }) = dropper
+        && *line != dropped.made.line()
+    {
+        notes.push(format!("dropped at {file}:{line}"));
+    }
+    let (file, line) = dropped.defined;
+    notes.push(format!(
+        "`{}` is defined at {file}:{line}",
+        dropped.function
+    ));
+    notes
+}

@@ -1,0 +1,182 @@
+//! The tokio runtimes that polls were seen on.
+//!
+//! A handle keeps a runtime's drivers alive, so one that shows no activity is
+//! given up after [`IDLE`] and asked for again when its threads poll.
+
+use std::{
+    hash::{Hash, Hasher},
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use tokio::runtime::{Handle, RuntimeFlavor};
+
+/// For how long an idle runtime's handle is kept.
+const IDLE: Duration = Duration::from_secs(3);
+/// Runtimes whose metrics are shown at a time.
+const RUNTIMES_MAX: usize = 64;
+
+static RUNTIMES: Mutex<Vec<Entry>> = Mutex::new(Vec::new());
+
+struct Entry {
+    id: u64,
+    handle: Handle,
+    active: Instant,
+    polls: u64,
+}
+
+/// The number behind one of tokio's opaque ids.
+#[inline]
+pub(crate) fn number(id: impl Hash) -> u64 {
+    let mut number = Number(0);
+    id.hash(&mut number);
+    number.0
+}
+
+/// tokio's ids hash as the one integer they are; anything else is folded.
+struct Number(u64);
+
+impl Hasher for Number {
+    #[inline]
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    #[inline]
+    fn write_u64(&mut self, n: u64) {
+        self.0 = n;
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.0 = self.0.wrapping_mul(31).wrapping_add(u64::from(byte));
+        }
+    }
+}
+
+/// Hands in the calling thread's runtime and returns its number; 0 if there is none.
+pub(crate) fn hand_in() -> u64 {
+    let Ok(handle) = Handle::try_current() else {
+        return 0;
+    };
+    let id = number(handle.id());
+    let mut runtimes = RUNTIMES.lock().unwrap_or_else(PoisonError::into_inner);
+    let active = Instant::now();
+    if let Some(entry) = runtimes.iter_mut().find(|entry| entry.id == id) {
+        entry.active = active;
+    } else if runtimes.len() < RUNTIMES_MAX {
+        runtimes.push(Entry {
+            id,
+            handle,
+            active,
+            polls: 0,
+        });
+    }
+    id
+}
+
+/// The known runtimes.
+pub(crate) fn handles() -> Vec<(u64, Handle)> {
+    let runtimes = RUNTIMES.lock().unwrap_or_else(PoisonError::into_inner);
+    runtimes
+        .iter()
+        .map(|entry| (entry.id, entry.handle.clone()))
+        .collect()
+}
+
+/// Tasks queued on runtime `id` that wait for `worker` or for any worker.
+pub(crate) fn queued(id: u64, worker: Option<usize>) -> Option<u64> {
+    let runtimes = RUNTIMES.lock().unwrap_or_else(PoisonError::into_inner);
+    let handle = &runtimes.iter().find(|entry| entry.id == id)?.handle;
+    let metrics = handle.metrics();
+    let global = metrics.global_queue_depth();
+    let local = local_queue(&metrics, handle.runtime_flavor(), worker);
+    Some((global + local) as u64)
+}
+
+#[cfg(tokio_unstable)]
+fn local_queue(
+    metrics: &tokio::runtime::RuntimeMetrics,
+    flavor: RuntimeFlavor,
+    worker: Option<usize>,
+) -> usize {
+    let worker = match flavor {
+        RuntimeFlavor::CurrentThread => Some(0),
+        _ => worker,
+    };
+    worker
+        .filter(|&worker| worker < metrics.num_workers())
+        .map_or(0, |worker| metrics.worker_local_queue_depth(worker))
+}
+
+#[cfg(not(tokio_unstable))]
+fn local_queue(_: &tokio::runtime::RuntimeMetrics, _: RuntimeFlavor, _: Option<usize>) -> usize {
+    0
+}
+
+/// Gives up handles of runtimes on which nothing was polled for a while.
+///
+/// `polls` tells how many polls the threads of a runtime have made so far.
+pub(crate) fn let_go(polls: impl Fn(u64) -> u64) {
+    let mut runtimes = RUNTIMES.lock().unwrap_or_else(PoisonError::into_inner);
+    let now = Instant::now();
+    let mut gone = Vec::new();
+    for n in (0..runtimes.len()).rev() {
+        let entry = &mut runtimes[n];
+        let polls = polls(entry.id);
+        if polls != entry.polls {
+            entry.polls = polls;
+            entry.active = now;
+        } else if now.duration_since(entry.active) > IDLE {
+            gone.push(runtimes.swap_remove(n));
+        }
+    }
+    // Dropping the last handle may close files: not under the lock.
+    drop(runtimes);
+    drop(gone);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_numbers() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .expect("runtime");
+        let (first, second) = runtime.block_on(async {
+            let first = tokio::spawn(async { tokio::task::id() })
+                .await
+                .expect("task");
+            let second = tokio::spawn(async { tokio::task::id() })
+                .await
+                .expect("task");
+            (first, second)
+        });
+        assert_eq!(number(first).to_string(), first.to_string());
+        assert_eq!(number(second).to_string(), second.to_string());
+    }
+
+    #[test]
+    fn an_idle_runtime_is_let_go_and_comes_back() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .expect("runtime");
+        let _inside = runtime.enter();
+        let id = hand_in();
+        assert_ne!(id, 0);
+        let known = || handles().iter().any(|(known, _)| *known == id);
+        assert!(known());
+        let long_ago = Instant::now().checked_sub(IDLE * 2).expect("uptime");
+        for entry in RUNTIMES.lock().expect("lock").iter_mut() {
+            if entry.id == id {
+                entry.active = long_ago;
+            }
+        }
+        let_go(|_| 0);
+        assert!(!known());
+        hand_in();
+        assert!(known());
+    }
+}

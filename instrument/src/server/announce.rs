@@ -1,0 +1,83 @@
+//! Tells a bare `asyncwatch` on this machine that we are here.
+//!
+//! A file `<pid>.json` in a directory that only this user can write:
+//! `$XDG_RUNTIME_DIR/asyncwatch`, or `/tmp/asyncwatch-<uid>`. A file whose process is
+//! gone is stale; readers delete it.
+
+use std::{
+    env, fs, io,
+    path::{Path, PathBuf},
+};
+
+use asyncwatch_findings::ProcessInfo;
+
+/// Removes the file when dropped.
+pub(super) struct Announced(PathBuf);
+
+impl Drop for Announced {
+    fn drop(&mut self) {
+        // A stale file is harmless: readers check that its process lives.
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// Writes the file.
+pub(super) fn announce(addr: &str, process: &ProcessInfo) -> io::Result<Announced> {
+    let directory = directory()?;
+    let path = directory.join(format!("{}.json", process.pid));
+    let unfinished = directory.join(format!("{}.json.new", process.pid));
+    let text = serde_json::json!({
+        "pid": process.pid,
+        "name": process.name,
+        "addr": addr,
+        "started_unix_ns": process.started_unix_ns,
+    });
+    fs::write(&unfinished, text.to_string())?;
+    fs::rename(&unfinished, &path)?;
+    Ok(Announced(path))
+}
+
+#[cfg(unix)]
+fn directory() -> io::Result<PathBuf> {
+    use std::os::unix::fs::DirBuilderExt;
+
+    let directory = match env::var_os("XDG_RUNTIME_DIR").filter(|dir| !dir.is_empty()) {
+        Some(runtime) => PathBuf::from(runtime).join("asyncwatch"),
+        None => PathBuf::from(format!("/tmp/asyncwatch-{}", user())),
+    };
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&directory)?;
+    check_private(&directory)?;
+    Ok(directory)
+}
+
+#[cfg(not(unix))]
+fn directory() -> io::Result<PathBuf> {
+    Err(io::Error::other(
+        "this system has no per-user runtime directory",
+    ))
+}
+
+/// A directory that others can write to could lead the user to a stranger's server.
+#[cfg(unix)]
+fn check_private(directory: &Path) -> io::Result<()> {
+    use std::os::unix::fs::MetadataExt;
+
+    let meta = fs::symlink_metadata(directory)?;
+    if meta.is_dir() && meta.uid() == user() && meta.mode() & 0o077 == 0 {
+        return Ok(());
+    }
+    Err(io::Error::other(format!(
+        "{} is not a directory of this user with mode 0700",
+        directory.display()
+    )))
+}
+
+#[cfg(unix)]
+fn user() -> u32 {
+    #![expect(unsafe_code, reason = "geteuid is a C function")]
+    // SAFETY: geteuid has no preconditions and cannot fail.
+    unsafe { libc::geteuid() }
+}

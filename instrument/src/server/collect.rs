@@ -1,0 +1,364 @@
+//! The state that clients are told of: rebuilt from the registry when somebody asks,
+//! with the snapshot at which each thing last changed.
+
+use std::{
+    collections::{HashMap, VecDeque, hash_map::Entry},
+    hash::Hash,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use asyncwatch_findings::Finding;
+use asyncwatch_wire::v1;
+use tokio_metrics::{RuntimeIntervals, RuntimeMonitor};
+
+use super::convert::{self, SiteSums};
+use crate::{
+    clock, drops,
+    registry::{sites, slab, slots, task::TaskRow},
+    report::Reporter,
+    runtimes, settings,
+};
+
+/// Tasks told to clients; the rest is counted in their sites.
+const TASKS_MAX: usize = 20_000;
+/// Ended tasks that are remembered by id: a client that missed more starts afresh.
+const ENDED_MAX: usize = 65_536;
+/// A snapshot is used again for so long.
+const FRESH: Duration = Duration::from_millis(90);
+/// Larger updates are sent in parts.
+const UPDATE_ITEMS_MAX: usize = 1_000;
+
+/// The newest snapshot.
+pub(super) struct Collector {
+    reporter: Reporter,
+    snapshot: u64,
+    taken: Option<Instant>,
+    tasks: Table<u64, v1::Task>,
+    sites: Table<u32, v1::Site>,
+    workers: Table<u32, v1::Worker>,
+    runtimes: Table<u64, v1::Runtime>,
+    process: Table<(), v1::Process>,
+    drops: Table<(), v1::Drops>,
+    ended: VecDeque<(u64, u64)>,
+    /// The newest snapshot some of whose ended tasks are forgotten.
+    forgotten: u64,
+    busy: HashMap<u32, (u64, Instant)>,
+    meters: HashMap<u64, Meter>,
+}
+
+/// Things with the snapshot at which each last changed.
+struct Table<K, V>(HashMap<K, (u64, Arc<V>)>);
+
+/// The running totals of one runtime.
+pub(super) struct Meter {
+    intervals: RuntimeIntervals,
+    pub(super) now: tokio_metrics::RuntimeMetrics,
+    pub(super) parks: u64,
+    pub(super) busy: Duration,
+    pub(super) remote_schedules: u64,
+    pub(super) forced_yields: u64,
+}
+
+/// What a client has been told.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Seen {
+    snapshot: u64,
+    findings: u64,
+}
+
+/// What a client is to be told: parts to be sent one by one.
+pub(super) struct News {
+    snapshot: u64,
+    reset: bool,
+    process: Option<Arc<v1::Process>>,
+    drops: Option<Arc<v1::Drops>>,
+    tasks: Vec<Arc<v1::Task>>,
+    sites: Vec<Arc<v1::Site>>,
+    workers: Vec<Arc<v1::Worker>>,
+    runtimes: Vec<Arc<v1::Runtime>>,
+    ended: Vec<u64>,
+    findings: Vec<Arc<Finding>>,
+}
+
+impl Collector {
+    pub(super) fn new(reporter: Reporter) -> Collector {
+        Collector {
+            reporter,
+            snapshot: 0,
+            taken: None,
+            tasks: Table::new(),
+            sites: Table::new(),
+            workers: Table::new(),
+            runtimes: Table::new(),
+            process: Table::new(),
+            drops: Table::new(),
+            ended: VecDeque::new(),
+            forgotten: 0,
+            busy: HashMap::new(),
+            meters: HashMap::new(),
+        }
+    }
+
+    /// Everything that changed since `seen`, which it brings up to date.
+    pub(super) fn news(&mut self, seen: &mut Seen) -> News {
+        if self.taken.is_none_or(|taken| taken.elapsed() >= FRESH) {
+            self.take();
+        }
+        let reset = seen.snapshot < self.forgotten || seen.snapshot == 0;
+        let since = if reset { 0 } else { seen.snapshot };
+        let findings_since = if reset { 0 } else { seen.findings };
+        let (findings_now, findings) = self.reporter.findings_since(findings_since);
+        let ended = self
+            .ended
+            .iter()
+            .filter(|(at, _)| !reset && *at > since)
+            .map(|(_, id)| *id)
+            .collect();
+        *seen = Seen {
+            snapshot: self.snapshot,
+            findings: findings_now,
+        };
+        News {
+            snapshot: self.snapshot,
+            reset,
+            process: self.process.since(since).pop(),
+            drops: self.drops.since(since).pop(),
+            tasks: self.tasks.since(since),
+            sites: self.sites.since(since),
+            workers: self.workers.since(since),
+            runtimes: self.runtimes.since(since),
+            ended,
+            findings,
+        }
+    }
+
+    fn take(&mut self) {
+        self.snapshot += 1;
+        self.taken = Some(Instant::now());
+        let now = self.snapshot;
+        self.take_tasks(now);
+        self.take_workers(now);
+        self.take_runtimes(now);
+        let process = convert::process(&self.reporter.process());
+        self.process.put(now, (), process);
+        self.drops.put(now, (), convert::drops(drops::list()));
+    }
+
+    fn take_tasks(&mut self, now: u64) {
+        let polled_now: Vec<u64> = slots::all()
+            .filter_map(|slot| crate::registry::task::Task::from_ptr(slot.read()?.task))
+            .map(crate::registry::task::Task::id)
+            .collect();
+        let mut sums: HashMap<u32, SiteSums> = HashMap::new();
+        let mut alive = HashMap::new();
+        let clock = clock::now();
+        for row in slab::all().filter_map(|task| task.row()) {
+            sums.entry(row.site.id).or_default().add(&row);
+            if alive.len() < TASKS_MAX {
+                let running = polled_now.contains(&row.id);
+                alive.insert(row.id, convert::task(&row, running, clock));
+            }
+        }
+        for id in self.tasks.missing(&alive) {
+            self.tasks.0.remove(&id);
+            self.ended.push_back((now, id));
+        }
+        while self.ended.len() > ENDED_MAX {
+            if let Some((at, _)) = self.ended.pop_front() {
+                self.forgotten = at;
+            }
+        }
+        for (id, task) in alive {
+            self.tasks.put_if(now, id, task, convert::task_differs);
+        }
+        for row in sites::rows() {
+            let sums = sums.remove(&row.site.id).unwrap_or_default();
+            self.sites.put(now, row.site.id, convert::site(&row, &sums));
+        }
+    }
+
+    fn take_workers(&mut self, now: u64) {
+        let mut alive = HashMap::new();
+        for slot in slots::all() {
+            let Some(info) = slot.info() else { continue };
+            let share = self.busy_share(slot.number, slot.busy_ns());
+            alive.insert(slot.number, convert::worker(slot, &info, share));
+        }
+        for gone in self.workers.missing(&alive) {
+            self.workers.0.remove(&gone);
+            self.busy.remove(&gone);
+        }
+        for (number, worker) in alive {
+            self.workers.put(now, number, worker);
+        }
+    }
+
+    /// The share of the time since the last snapshot that was busy.
+    fn busy_share(&mut self, slot: u32, busy_ns: u64) -> Option<f64> {
+        let now = Instant::now();
+        let (before_ns, before) = self.busy.insert(slot, (busy_ns, now))?;
+        let passed = now.duration_since(before).as_nanos() as f64;
+        let busy = busy_ns.saturating_sub(before_ns) as f64;
+        (settings::exact() && passed > 0.0).then(|| (busy / passed).min(1.0))
+    }
+
+    fn take_runtimes(&mut self, now: u64) {
+        let handles = runtimes::handles();
+        self.meters
+            .retain(|id, _| handles.iter().any(|(known, _)| known == id));
+        for (id, handle) in handles {
+            let meter = match self.meters.entry(id) {
+                Entry::Occupied(entry) => entry.into_mut(),
+                Entry::Vacant(entry) => match Meter::new(&handle) {
+                    Some(meter) => entry.insert(meter),
+                    None => continue,
+                },
+            };
+            meter.read();
+            let runtime = convert::runtime(id, &handle, meter);
+            self.runtimes.put(now, id, runtime);
+        }
+    }
+}
+
+impl Meter {
+    fn new(handle: &tokio::runtime::Handle) -> Option<Meter> {
+        let mut intervals = RuntimeMonitor::new(handle).intervals();
+        let now = intervals.next()?;
+        Some(Meter {
+            intervals,
+            parks: now.total_park_count,
+            busy: now.total_busy_duration,
+            remote_schedules: 0,
+            forced_yields: 0,
+            now,
+        })
+    }
+
+    fn read(&mut self) {
+        let Some(interval) = self.intervals.next() else {
+            return;
+        };
+        self.parks += interval.total_park_count;
+        self.busy += interval.total_busy_duration;
+        #[cfg(tokio_unstable)]
+        {
+            self.remote_schedules += interval.num_remote_schedules;
+            self.forced_yields += interval.budget_forced_yield_count;
+        }
+        self.now = interval;
+    }
+}
+
+impl<K: Eq + Hash + Copy, V: PartialEq> Table<K, V> {
+    fn new() -> Table<K, V> {
+        Table(HashMap::new())
+    }
+
+    fn put(&mut self, now: u64, key: K, value: V) {
+        self.put_if(now, key, value, |a, b| a != b);
+    }
+
+    /// Puts a value in place of one it differs from.
+    fn put_if(&mut self, now: u64, key: K, value: V, differs: fn(&V, &V) -> bool) {
+        match self.0.entry(key) {
+            Entry::Occupied(mut entry) => {
+                if differs(&entry.get().1, &value) {
+                    entry.insert((now, Arc::new(value)));
+                }
+            }
+            Entry::Vacant(entry) => {
+                entry.insert((now, Arc::new(value)));
+            }
+        }
+    }
+
+    fn since(&self, since: u64) -> Vec<Arc<V>> {
+        self.0
+            .values()
+            .filter(|(changed, _)| *changed > since)
+            .map(|(_, value)| value.clone())
+            .collect()
+    }
+
+    /// Keys that `alive` has not.
+    fn missing<T>(&self, alive: &HashMap<K, T>) -> Vec<K> {
+        self.0
+            .keys()
+            .filter(|key| !alive.contains_key(key))
+            .copied()
+            .collect()
+    }
+}
+
+impl Iterator for News {
+    type Item = v1::Update;
+
+    /// The next part; the last one has `snapshot_complete` set.
+    fn next(&mut self) -> Option<v1::Update> {
+        if self.snapshot == 0 {
+            return None;
+        }
+        let mut update = v1::Update {
+            snapshot: self.snapshot,
+            now_unix_ns: clock::now_unix_ns(),
+            reset: std::mem::take(&mut self.reset),
+            process: self.process.take().map(Arc::unwrap_or_clone),
+            drops: self.drops.take().map(Arc::unwrap_or_clone),
+            sites: part(&mut self.sites),
+            tasks: part(&mut self.tasks),
+            workers: part(&mut self.workers),
+            runtimes: part(&mut self.runtimes),
+            ended_tasks: split(&mut self.ended, UPDATE_ITEMS_MAX * 8),
+            // A finding with all its stacks can have some 500 KiB.
+            findings: split(&mut self.findings, 4)
+                .iter()
+                .map(|finding| convert::finding(finding))
+                .collect(),
+            snapshot_complete: false,
+        };
+        if self.is_empty() {
+            update.snapshot_complete = true;
+            self.snapshot = 0;
+        }
+        Some(update)
+    }
+}
+
+impl News {
+    fn is_empty(&self) -> bool {
+        self.sites.is_empty()
+            && self.tasks.is_empty()
+            && self.workers.is_empty()
+            && self.runtimes.is_empty()
+            && self.ended.is_empty()
+            && self.findings.is_empty()
+    }
+}
+
+fn part<T: Clone>(all: &mut Vec<Arc<T>>) -> Vec<T> {
+    split(all, UPDATE_ITEMS_MAX)
+        .into_iter()
+        .map(Arc::unwrap_or_clone)
+        .collect()
+}
+
+fn split<T>(all: &mut Vec<T>, at_most: usize) -> Vec<T> {
+    let keep = all.len().saturating_sub(at_most);
+    all.split_off(keep)
+}
+
+/// Sums over a site's living tasks.
+impl SiteSums {
+    fn add(&mut self, row: &TaskRow) {
+        self.polls += row.polls;
+        self.busy_ns += row.busy_ns;
+        self.scheduled_ns += row.scheduled_ns.unwrap_or(0);
+        self.scheduled_known |= row.scheduled_ns.is_some();
+        self.longest_ns = self.longest_ns.max(row.longest_ns);
+        for (sum, count) in self.poll_times.iter_mut().zip(&row.poll_times) {
+            *sum += u64::from(*count);
+        }
+    }
+}

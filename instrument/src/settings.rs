@@ -1,0 +1,82 @@
+//! The few settings that the poll path reads, as plain atomics.
+
+use std::{
+    sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    time::Duration,
+};
+
+use crate::clock::{self, Ticks};
+
+static ON: AtomicBool = AtomicBool::new(false);
+static EXACT: AtomicBool = AtomicBool::new(true);
+static CHAINED: AtomicBool = AtomicBool::new(true);
+static LIMIT_TICKS: AtomicU64 = AtomicU64::new(Ticks::MAX);
+static LIMIT_NS: AtomicU64 = AtomicU64::new(u64::MAX);
+static BASELINE_AGE_TICKS: AtomicU64 = AtomicU64::new(Ticks::MAX);
+static HEARTBEAT: AtomicU64 = AtomicU64::new(0);
+
+/// A baseline older than this is read anew when a poll begins. At 0.75 µs a reading
+/// that is less than a thousandth of the time.
+const BASELINE_AGE: Duration = Duration::from_millis(1);
+
+/// Starts watching with these settings; the clock has been started.
+pub(crate) fn switch_on(exact: bool, limit: Duration) {
+    EXACT.store(exact, Relaxed);
+    LIMIT_NS.store(limit.as_nanos() as u64, Relaxed);
+    rescale();
+    ON.store(true, Relaxed);
+}
+
+/// Computes the limits in ticks again, after the clock's scale was measured anew.
+pub(crate) fn rescale() {
+    LIMIT_TICKS.store(clock::from_duration(limit()), Relaxed);
+    BASELINE_AGE_TICKS.store(clock::from_duration(BASELINE_AGE), Relaxed);
+}
+
+/// Whether anything is watched at all.
+#[inline]
+pub(crate) fn on() -> bool {
+    ON.load(Relaxed)
+}
+
+/// Whether every poll is timed.
+#[inline]
+pub(crate) fn exact() -> bool {
+    EXACT.load(Relaxed)
+}
+
+/// The limit a poll has to reach to be a slow poll.
+pub(crate) fn limit() -> Duration {
+    Duration::from_nanos(LIMIT_NS.load(Relaxed))
+}
+
+#[inline]
+pub(crate) fn limit_ticks() -> Ticks {
+    LIMIT_TICKS.load(Relaxed)
+}
+
+#[inline]
+pub(crate) fn baseline_age_ticks() -> Ticks {
+    BASELINE_AGE_TICKS.load(Relaxed)
+}
+
+/// Whether a poll may be taken to begin where the last one ended: only while every
+/// park is seen.
+#[inline]
+pub(crate) fn chained() -> bool {
+    CHAINED.load(Relaxed)
+}
+
+pub(crate) fn unchain() {
+    CHAINED.store(false, Relaxed);
+}
+
+/// The watchdog's heartbeat: a clock of its ticks, one shared load for a reader.
+#[inline]
+pub(crate) fn heartbeat() -> u64 {
+    HEARTBEAT.load(Relaxed)
+}
+
+pub(crate) fn beat() {
+    HEARTBEAT.fetch_add(1, Relaxed);
+}

@@ -1,0 +1,369 @@
+//! One long poll, from when the watchdog first sees it to its end.
+
+use std::time::Duration;
+
+use asyncwatch_stack::{Activity, Capturer, RawStack, Still, Usage};
+
+use super::verdict::{self, Accounting, Verdict};
+use crate::{
+    clock::{self, Ticks},
+    drops,
+    publish::Reading,
+    registry::{
+        slot::{ASK_END, Base, Slot},
+        slots,
+        task::Task,
+    },
+    runtimes, settings,
+    slow::{SlowEnd, TaskIdentity},
+};
+
+/// Stacks kept of one poll: one per look from half the limit to twice it (12), and
+/// then fewer and fewer: 64 last for days.
+const SAMPLES_MAX: usize = 64;
+/// After twice the limit, each sample waits for this part more of the time so far.
+const SPARSER: u32 = 4;
+/// Gap between two samples beyond which it is not told what the poll did meanwhile.
+const LATE: Duration = Duration::from_millis(50);
+
+/// A stack, and when it was seen.
+#[derive(Clone, Debug)]
+pub(crate) struct Sample {
+    /// The time it stands for, from the sample before to this one.
+    pub(crate) weight: Duration,
+    pub(crate) stack: RawStack,
+    /// The system call it slept in, with its object.
+    pub(crate) syscall: Option<String>,
+}
+
+/// What the watchdog tells of a long poll.
+#[derive(Clone, Debug)]
+pub(crate) struct PollReport {
+    pub(crate) slot: u32,
+    pub(crate) origin: u64,
+    pub(crate) stage: Stage,
+    pub(crate) task: TaskIdentity,
+    pub(crate) thread: String,
+    pub(crate) wall: Duration,
+    pub(crate) verdict: Verdict,
+    pub(crate) unix_ns: u64,
+    /// Seen since the last report of the same poll.
+    pub(crate) samples: Vec<Sample>,
+    pub(crate) queued_behind: Option<u64>,
+    /// Its begin was seen from outside only (light timing).
+    pub(crate) dated: bool,
+}
+
+/// Where in the life of the poll a report stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// It has reached the limit and goes on.
+    Begin,
+    /// It has doubled its time since the last report and still goes on.
+    Still,
+    /// It has ended; the numbers are final.
+    End,
+}
+
+pub(super) struct Episode {
+    origin: u64,
+    task: TaskIdentity,
+    thread: String,
+    /// Its own time began here: moved when nested polls end, in exact timing.
+    start: Ticks,
+    dated: bool,
+    base: Option<Base>,
+    samples: Vec<Sample>,
+    taken: usize,
+    next_sample: Duration,
+    next_report: Duration,
+    reported: bool,
+    last_sample_at: Duration,
+    seen_asleep: bool,
+    /// Blocked time at the last look that found it asleep.
+    asleep_blocked: Duration,
+    queued_behind: Option<u64>,
+    asked: bool,
+}
+
+impl Episode {
+    /// A poll is seen for the first time; `None` for stretches that are nobody's.
+    pub(super) fn begin(
+        slot: &'static Slot,
+        reading: Reading<Task>,
+        now: Ticks,
+    ) -> Option<Episode> {
+        let task = Task::from_ptr(reading.task)?;
+        let limit = settings::limit();
+        let dated = reading.start == 0;
+        let base = if dated {
+            let usage = slot.info()?.thread.usage()?;
+            Some(Base { at: now, usage })
+        } else {
+            None
+        };
+        Some(Episode {
+            origin: reading.origin,
+            task: TaskIdentity::of(task),
+            thread: String::new(),
+            start: if dated { now } else { reading.start },
+            dated,
+            base,
+            samples: Vec::new(),
+            taken: 0,
+            next_sample: limit / 2,
+            next_report: limit,
+            reported: false,
+            last_sample_at: Duration::ZERO,
+            seen_asleep: false,
+            asleep_blocked: Duration::ZERO,
+            queued_behind: None,
+            asked: false,
+        })
+    }
+
+    pub(super) fn origin(&self) -> u64 {
+        self.origin
+    }
+
+    pub(super) fn has_samples(&self) -> bool {
+        self.taken > 0
+    }
+
+    /// Looks at the poll once more; gives a report when one is due.
+    pub(super) fn look(
+        &mut self,
+        slot: &'static Slot,
+        reading: Reading<Task>,
+        now: Ticks,
+        late: Duration,
+        capturer: Option<&mut Capturer>,
+    ) -> Option<PollReport> {
+        if reading.start != 0 {
+            self.start = reading.start;
+        }
+        let held = clock::to_duration(now.saturating_sub(self.start));
+        if held < self.next_sample.min(self.next_report) {
+            return None;
+        }
+        let info = slot.info()?;
+        if self.thread.is_empty() {
+            self.thread = info.label();
+            // The task was read while it may have been ending: now it is long here.
+            self.task = Task::from_ptr(reading.task).map(TaskIdentity::of)?;
+        }
+        if self.dated && !self.asked {
+            self.asked = true;
+            slot.ask(ASK_END);
+        }
+        let activity = info.thread.activity();
+        let usage = info.thread.usage();
+        if self.base.is_none() {
+            self.base = slot.base(self.origin);
+        }
+        if held >= self.next_sample {
+            self.sample(slot, reading, held, late, &info.thread, activity, capturer);
+            self.queued_behind = self
+                .queued_behind
+                .max(runtimes::queued(info.runtime, info.worker));
+        }
+        if slot
+            .read()
+            .is_none_or(|after| after.sequence != reading.sequence)
+        {
+            // It ended while we looked: what was read may be another poll's.
+            return None;
+        }
+        let verdict = self.judge_running(held, usage?, activity);
+        (held >= self.next_report && verdict.is_guilty())
+            .then(|| self.report(slot.number, held, verdict, now))
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one look's worth of facts")]
+    fn sample(
+        &mut self,
+        slot: &'static Slot,
+        reading: Reading<Task>,
+        held: Duration,
+        late: Duration,
+        thread: &asyncwatch_stack::Thread,
+        activity: Activity,
+        capturer: Option<&mut Capturer>,
+    ) {
+        self.next_sample = next_sample(held, settings::limit());
+        if self.taken >= SAMPLES_MAX {
+            return;
+        }
+        let Some(capturer) = capturer else { return };
+        let still = Still {
+            seq: slot.sequence(),
+            expected: reading.sequence,
+        };
+        match capturer.capture(thread, still) {
+            Ok(stack) => {
+                let syscall = match activity {
+                    Activity::Syscall(call) => Some(call.describe()),
+                    _ => None,
+                };
+                let gap = held.saturating_sub(self.last_sample_at);
+                self.taken += 1;
+                self.last_sample_at = held;
+                self.samples.push(Sample {
+                    weight: if late > LATE { gap / 2 } else { gap },
+                    stack,
+                    syscall,
+                });
+            }
+            Err(_) => drops::count(drops::What::Captures),
+        }
+    }
+
+    /// What can be said while it still runs.
+    ///
+    /// The kernel adds a wait for the CPU to the account when the wait ends, so the
+    /// rest is blocked time for certain only while the thread is seen asleep.
+    fn judge_running(&mut self, held: Duration, usage: Usage, activity: Activity) -> Verdict {
+        let limit = settings::limit();
+        let Some(base) = self.base else {
+            return verdict::judge(Accounting::default(), limit);
+        };
+        let (cpu, run_delay) = spent(base.usage, usage);
+        let asleep = matches!(activity, Activity::Syscall(_) | Activity::Waiting);
+        if asleep {
+            self.seen_asleep = true;
+            self.asleep_blocked = held
+                .saturating_sub(cpu)
+                .saturating_sub(run_delay.unwrap_or_default());
+        }
+        let unsure = held
+            .saturating_sub(cpu)
+            .saturating_sub(run_delay.unwrap_or_default())
+            .saturating_sub(self.asleep_blocked);
+        verdict::judge(
+            Accounting {
+                wall: held,
+                cpu,
+                run_delay: run_delay.map(|delay| delay + unsure),
+                seen_asleep: asleep,
+            },
+            limit,
+        )
+    }
+
+    fn report(&mut self, slot: u32, held: Duration, verdict: Verdict, now: Ticks) -> PollReport {
+        let stage = if self.reported {
+            Stage::Still
+        } else {
+            Stage::Begin
+        };
+        self.reported = true;
+        self.next_report = held * 2;
+        PollReport {
+            slot,
+            origin: self.origin,
+            stage,
+            task: self.task,
+            thread: self.thread.clone(),
+            wall: held,
+            verdict,
+            unix_ns: clock::to_unix_ns(now),
+            samples: std::mem::take(&mut self.samples),
+            queued_behind: self.queued_behind,
+            dated: self.dated,
+        }
+    }
+}
+
+/// A slow poll has ended: joins its exact numbers with what was seen of it.
+///
+/// `None` where polls are not timed and this one turns out to be shorter than the
+/// limit, or was never seen.
+pub(super) fn end(end: SlowEnd, seen: Option<Episode>) -> Option<PollReport> {
+    let limit = settings::limit();
+    let start = end.start.or(seen.as_ref().map(|seen| seen.start))?;
+    let wall = clock::to_duration(end.end.saturating_sub(start));
+    if wall < limit {
+        return None;
+    }
+    let base = end.base.or(seen.as_ref().and_then(|seen| seen.base));
+    let (cpu, run_delay) = match (base, end.usage) {
+        (Some(base), Some(usage)) => spent(base.usage, usage),
+        _ => (Duration::ZERO, None),
+    };
+    let verdict = verdict::judge(
+        Accounting {
+            wall,
+            cpu,
+            run_delay,
+            seen_asleep: seen.as_ref().is_some_and(|seen| seen.seen_asleep),
+        },
+        limit,
+    );
+    let thread = slots::at(end.slot)
+        .and_then(Slot::info)
+        .map_or_else(String::new, |info| info.label());
+    let (samples, queued_behind, dated) = match seen {
+        Some(seen) => (
+            close(seen.samples, seen.last_sample_at, wall),
+            seen.queued_behind,
+            seen.dated,
+        ),
+        None => (Vec::new(), None, end.start.is_none()),
+    };
+    Some(PollReport {
+        slot: end.slot,
+        origin: end.origin,
+        stage: Stage::End,
+        task: end.task,
+        thread,
+        wall,
+        verdict,
+        unix_ns: clock::to_unix_ns(end.end),
+        samples,
+        queued_behind,
+        dated,
+    })
+}
+
+/// The last sample stands for the rest of the poll, too.
+fn close(mut samples: Vec<Sample>, last: Duration, wall: Duration) -> Vec<Sample> {
+    if let Some(sample) = samples.last_mut() {
+        sample.weight += wall.saturating_sub(last);
+    }
+    samples
+}
+
+/// CPU time and run delay between two readings.
+fn spent(base: Usage, now: Usage) -> (Duration, Option<Duration>) {
+    let run_delay = match (base.run_delay, now.run_delay) {
+        (Some(base), Some(now)) => Some(now.saturating_sub(base)),
+        _ => None,
+    };
+    (now.cpu.saturating_sub(base.cpu), run_delay)
+}
+
+/// When to take the next stack of a poll that has gone on for `held`: at each look
+/// until twice the limit, then at growing distances.
+fn next_sample(held: Duration, limit: Duration) -> Duration {
+    if held < limit * 2 {
+        held
+    } else {
+        held + held / SPARSER
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samples_grow_sparse_and_last() {
+        let limit = Duration::from_millis(100);
+        assert_eq!(next_sample(limit / 2, limit), limit / 2);
+        let mut held = limit * 2;
+        for _ in 0..SAMPLES_MAX {
+            held = next_sample(held, limit);
+        }
+        assert!(held > Duration::from_secs(86_400), "{held:?}");
+    }
+}

@@ -1,0 +1,199 @@
+//! The thread that looks at the others.
+//!
+//! It wakes a few times per limit, finds polls that have gone on for long, takes
+//! stacks of their threads while they still run, and hands what it saw to the
+//! reporter. It never symbolises, writes or waits for anybody: whatever blocks the
+//! program must not block it.
+
+mod episode;
+mod verdict;
+
+use std::{
+    sync::mpsc::{Receiver, Sender, channel},
+    thread,
+    time::{Duration, Instant},
+};
+
+use asyncwatch_stack::Capturer;
+pub(crate) use episode::{PollReport, Sample, Stage};
+
+use crate::{
+    clock::{self, Ticks},
+    registry::{pages, slot::Slot, slots},
+    report::Reporter,
+    runtimes, settings, slow,
+};
+use episode::Episode;
+
+/// Looks per limit while something is polled: a poll is seen at latest an eighth
+/// of the limit after it began.
+const LOOKS_PER_LIMIT: u32 = 8;
+const PERIOD_MIN: Duration = Duration::from_millis(1);
+const PERIOD_MAX: Duration = Duration::from_millis(25);
+/// Looks per limit while nothing was polled for a while.
+const IDLE_LOOKS_PER_LIMIT: u32 = 3;
+const IDLE_PERIOD_MAX: Duration = Duration::from_millis(50);
+/// For how long nothing must have been polled to slow down.
+const IDLE_AFTER: Duration = Duration::from_millis(500);
+/// Between rounds of housekeeping.
+const HOUSEKEEPING: Duration = Duration::from_millis(250);
+
+/// A way to ask the watchdog for one more look.
+#[derive(Clone, Debug)]
+pub(crate) struct Nudge(Sender<Sender<()>>);
+
+impl Nudge {
+    /// Has the watchdog look once more and hand on what it sees, and waits for that.
+    pub(crate) fn and_wait(&self, at_most: Duration) {
+        let (done, wait) = channel();
+        if self.0.send(done).is_ok() {
+            let _ = wait.recv_timeout(at_most);
+        }
+    }
+}
+
+/// Starts the watchdog's thread.
+pub(crate) fn start(reporter: Reporter, capturer: Option<Capturer>) -> std::io::Result<Nudge> {
+    let (nudge, nudged) = channel();
+    slow::prepare();
+    thread::Builder::new()
+        .name("asyncwatch".to_owned())
+        .spawn(move || {
+            Watchdog {
+                capturer,
+                reporter,
+                watches: Vec::new(),
+                last_active: clock::now(),
+            }
+            .run(&nudged);
+        })?;
+    Ok(Nudge(nudge))
+}
+
+struct Watchdog {
+    capturer: Option<Capturer>,
+    reporter: Reporter,
+    /// By slot number.
+    watches: Vec<Watch>,
+    last_active: Ticks,
+}
+
+/// What is known of one slot.
+#[derive(Default)]
+struct Watch {
+    now: Option<Episode>,
+    /// The one before, until its end has been told.
+    before: Option<Episode>,
+}
+
+impl Watchdog {
+    fn run(&mut self, nudged: &Receiver<Sender<()>>) {
+        let mut housekeeping = Instant::now();
+        let mut refined = 0;
+        loop {
+            let period = self.period();
+            let planned = Instant::now() + period;
+            let nudge = nudged.recv_timeout(period);
+            let late = Instant::now().saturating_duration_since(planned);
+            settings::beat();
+            self.look(late);
+            if let Ok(done) = nudge {
+                // The asker may have given up waiting.
+                let _ = done.send(());
+            }
+            if housekeeping.elapsed() >= HOUSEKEEPING {
+                housekeeping = Instant::now();
+                keep_house(&mut refined);
+            }
+        }
+    }
+
+    fn period(&self) -> Duration {
+        let limit = settings::limit();
+        let idle = clock::to_duration(clock::now().saturating_sub(self.last_active)) > IDLE_AFTER;
+        if idle {
+            (limit / IDLE_LOOKS_PER_LIMIT).clamp(PERIOD_MIN, IDLE_PERIOD_MAX)
+        } else {
+            (limit / LOOKS_PER_LIMIT).clamp(PERIOD_MIN, PERIOD_MAX)
+        }
+    }
+
+    fn look(&mut self, late: Duration) {
+        self.take_ends();
+        for slot in slots::all() {
+            self.look_at(slot, late);
+        }
+        // Polls that ended while we looked.
+        self.take_ends();
+    }
+
+    fn look_at(&mut self, slot: &'static Slot, late: Duration) {
+        let number = slot.number as usize;
+        if self.watches.len() <= number {
+            self.watches.resize_with(number + 1, Watch::default);
+        }
+        let Some(reading) = slot.read() else { return };
+        let now = clock::now();
+        self.last_active = now;
+        let watch = &mut self.watches[number];
+        let same = watch
+            .now
+            .as_ref()
+            .is_some_and(|episode| episode.origin() == reading.origin);
+        if !same {
+            let new = Episode::begin(slot, reading, now);
+            let old = std::mem::replace(&mut watch.now, new);
+            if old.as_ref().is_some_and(Episode::has_samples) {
+                watch.before = old;
+            }
+        }
+        let Some(episode) = &mut watch.now else {
+            return;
+        };
+        if let Some(report) = episode.look(slot, reading, now, late, self.capturer.as_mut()) {
+            self.reporter.poll(report);
+        }
+    }
+
+    /// Hands on the polls that have ended, each with what was seen of it.
+    fn take_ends(&mut self) {
+        while let Some(end) = slow::pop() {
+            let seen = self
+                .watches
+                .get_mut(end.slot as usize)
+                .and_then(|watch| watch.take(end.origin));
+            if let Some(report) = episode::end(end, seen) {
+                self.reporter.poll(report);
+            }
+        }
+    }
+}
+
+impl Watch {
+    fn take(&mut self, origin: u64) -> Option<Episode> {
+        [&mut self.now, &mut self.before]
+            .into_iter()
+            .find(|episode| {
+                episode
+                    .as_ref()
+                    .is_some_and(|episode| episode.origin() == origin)
+            })?
+            .take()
+    }
+}
+
+/// Refines the clock twice, closes pages, lets idle runtimes go.
+fn keep_house(refined: &mut u32) {
+    if *refined < 8 {
+        *refined += 1;
+        clock::refine();
+        settings::rescale();
+    }
+    pages::sweep();
+    runtimes::let_go(|runtime| {
+        slots::all()
+            .filter(|slot| slot.info().is_some_and(|info| info.runtime == runtime))
+            .map(Slot::polls)
+            .sum()
+    });
+}

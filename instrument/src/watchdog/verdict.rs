@@ -1,0 +1,135 @@
+//! Why a poll took long: pure arithmetic over what the kernel accounted.
+//!
+//! `wall = cpu + run_delay + blocked`: on a CPU, runnable but without one, and the
+//! rest, which is waiting for something else. Only what the program itself causes
+//! counts against the limit; a machine that had no CPU to give is nobody's fault.
+
+use std::time::Duration;
+
+use asyncwatch_findings::Class;
+
+/// The time of one poll, or of the part of it that has passed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Accounting {
+    pub(crate) wall: Duration,
+    pub(crate) cpu: Duration,
+    /// `None` where the kernel does not tell (no schedstat).
+    pub(crate) run_delay: Option<Duration>,
+    /// Whether it was seen asleep; settles the matter where `run_delay` is not known.
+    pub(crate) seen_asleep: bool,
+}
+
+/// What to make of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Verdict {
+    pub(crate) class: Class,
+    pub(crate) cpu: Duration,
+    pub(crate) blocked: Duration,
+    pub(crate) run_delay: Option<Duration>,
+    /// The time is off-CPU, and whether it was the program's or the machine's doing
+    /// is not known.
+    pub(crate) cause_unknown: bool,
+}
+
+impl Verdict {
+    /// Whether the program is to blame.
+    pub(crate) fn is_guilty(&self) -> bool {
+        self.class != Class::Descheduled
+    }
+}
+
+/// Judges a poll that took at least `limit`.
+pub(crate) fn judge(time: Accounting, limit: Duration) -> Verdict {
+    let cpu = time.cpu.min(time.wall);
+    let rest = time.wall - cpu;
+    let (blocked, cause_unknown) = match time.run_delay {
+        Some(delay) => (rest.saturating_sub(delay), false),
+        None if time.seen_asleep => (rest, false),
+        None => (Duration::ZERO, rest >= limit),
+    };
+    let class = if cpu >= limit {
+        Class::Cpu
+    } else if blocked >= limit {
+        Class::Blocked
+    } else if cpu + blocked >= limit {
+        Class::Mixed
+    } else {
+        Class::Descheduled
+    };
+    Verdict {
+        class,
+        cpu,
+        blocked,
+        run_delay: time.run_delay,
+        cause_unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_millis(100);
+
+    fn class(wall: u64, cpu: u64, run_delay: u64) -> Class {
+        judge(
+            Accounting {
+                wall: Duration::from_millis(wall),
+                cpu: Duration::from_millis(cpu),
+                run_delay: Some(Duration::from_millis(run_delay)),
+                seen_asleep: false,
+            },
+            LIMIT,
+        )
+        .class
+    }
+
+    #[test]
+    fn each_class_has_its_case() {
+        assert_eq!(class(300, 300, 0), Class::Cpu);
+        assert_eq!(class(300, 1, 0), Class::Blocked);
+        assert_eq!(class(120, 60, 0), Class::Mixed);
+        assert_eq!(class(300, 6, 294), Class::Descheduled);
+    }
+
+    #[test]
+    fn the_limit_itself_is_reached() {
+        assert_eq!(class(100, 100, 0), Class::Cpu);
+        assert_eq!(class(100, 0, 0), Class::Blocked);
+        assert_eq!(class(100, 40, 0), Class::Mixed);
+    }
+
+    #[test]
+    fn a_busy_machine_alone_never_makes_guilty() {
+        for wall in 100..1_000 {
+            // 99 ms of its own, all the rest waiting for a CPU.
+            assert_eq!(class(wall, 50, wall.saturating_sub(99)), Class::Descheduled);
+        }
+    }
+
+    #[test]
+    fn more_cpu_or_delay_than_wall_is_harmless() {
+        assert_eq!(class(100, 150, 20), Class::Cpu);
+        assert_eq!(class(100, 10, 500), Class::Descheduled);
+    }
+
+    #[test]
+    fn without_run_delay_only_what_was_seen_counts() {
+        let time = Accounting {
+            wall: Duration::from_millis(300),
+            cpu: Duration::from_millis(1),
+            run_delay: None,
+            seen_asleep: true,
+        };
+        assert_eq!(judge(time, LIMIT).class, Class::Blocked);
+        let unseen = judge(
+            Accounting {
+                seen_asleep: false,
+                ..time
+            },
+            LIMIT,
+        );
+        assert_eq!(unseen.class, Class::Descheduled);
+        assert!(unseen.cause_unknown);
+    }
+}
