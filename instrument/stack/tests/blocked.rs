@@ -7,7 +7,7 @@ mod support;
 use asyncwatch_stack::{Activity, CaptureError, Capturer, How, Symboliser};
 use std::arch::asm;
 use std::hint::black_box;
-use std::io::{Read, Write, pipe};
+use std::io::{PipeReader, Read, Write, pipe};
 use std::os::fd::AsRawFd;
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -93,7 +93,7 @@ fn a_thread_before_a_locked_mutex_is_found() {
 }
 
 #[inline(never)]
-fn reads_a_byte(mut from: impl Read) -> std::io::Result<usize> {
+fn reads_a_byte(mut from: PipeReader) -> std::io::Result<usize> {
     black_box(from.read(&mut [0]))
 }
 
