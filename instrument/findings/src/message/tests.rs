@@ -1,1 +1,130 @@
+use super::*;
 
+#[test]
+fn durations_read_as_people_say_them() {
+    for (ns, expected) in [
+        (0, "0 ns"),
+        (999, "999 ns"),
+        (38_000, "38 µs"),
+        (1_500, "1.5 µs"),
+        (511_900_000, "512 ms"),
+        (99_960_000, "100 ms"),
+        (9_996_000, "10 ms"),
+        (1_000_000_000, "1 s"),
+        (1_240_000_000, "1.24 s"),
+        (59_900_000_000, "59.9 s"),
+        (120_000_000_000, "2 min"),
+        (125_000_000_000, "2 min 5 s"),
+        (3_600_000_000_000, "1 h"),
+        (5_400_000_000_000, "1 h 30 min"),
+    ] {
+        assert_eq!(humanise(Duration::from_nanos(ns)), expected);
+    }
+}
+
+fn task(name: &str, kind: &str) -> TaskRef {
+    TaskRef {
+        id: 7,
+        name: name.to_owned(),
+        kind: kind.to_owned(),
+        spawned_at: None,
+    }
+}
+
+#[test]
+fn tasks_are_called_by_their_names() {
+    for (name, kind, expected) in [
+        ("session", "task", "task `session`"),
+        ("session of user 12", "task", "task `session of user 12`"),
+        ("db::pool", "task", "task `db::pool`"),
+        (
+            "app::session::load<i32>::{{closure}}",
+            "task",
+            "task `app::session::load`",
+        ),
+        ("", "task", "task 7"),
+        ("", "local", "local task 7"),
+        ("", "block_on", "the root future"),
+        (
+            "app::main::{{closure}}",
+            "block_on",
+            "root future `app::main`",
+        ),
+        ("app::work::{{closure}}", "future", "future `app::work`"),
+    ] {
+        assert_eq!(task_name(Some(&task(name, kind))), expected);
+    }
+    assert_eq!(task_name(None), "a task");
+}
+
+fn poll(class: Class, ongoing: bool) -> String {
+    let task = task("session", "task");
+    slow_poll(&SlowPoll {
+        task: Some(&task),
+        worker: Some("worker 1"),
+        wall: Duration::from_millis(512),
+        limit: Duration::from_millis(100),
+        ongoing,
+        class: Some(class),
+    })
+}
+
+#[test]
+fn slow_polls_are_told_by_state_and_class() {
+    assert_eq!(
+        poll(Class::Blocked, false),
+        "task `session` held worker 1 for 512 ms (limit 100 ms)"
+    );
+    assert_eq!(
+        poll(Class::Cpu, true),
+        "task `session` has held worker 1 for 512 ms and still does (limit 100 ms)"
+    );
+    assert_eq!(
+        poll(Class::Descheduled, false),
+        "task `session` took 512 ms for one poll on worker 1, mostly waiting for a CPU (limit 100 ms)"
+    );
+    assert_eq!(
+        poll(Class::Descheduled, true),
+        "task `session` has been in one poll on worker 1 for 512 ms, mostly waiting for a CPU (limit 100 ms)"
+    );
+}
+
+#[test]
+fn unknown_parts_have_words_too() {
+    let message = slow_poll(&SlowPoll {
+        task: None,
+        worker: None,
+        wall: Duration::from_secs(1),
+        limit: Duration::from_millis(100),
+        ongoing: false,
+        class: None,
+    });
+    assert_eq!(message, "a task held its thread for 1 s (limit 100 ms)");
+}
+
+#[test]
+fn never_awaited_futures_are_named() {
+    assert_eq!(
+        never_awaited("app::mail::send::{{closure}}"),
+        "the future of `app::mail::send` was dropped without ever being awaited: its code never ran"
+    );
+    assert_eq!(
+        never_awaited("{async_block#0}"),
+        "a future made by an async block was dropped without ever being awaited: its code never ran"
+    );
+    assert_eq!(
+        never_awaited(""),
+        "a future was dropped without ever being awaited: its code never ran"
+    );
+}
+
+#[test]
+fn frames_without_symbols_are_module_and_offset() {
+    let frame = Frame {
+        module: Some("/opt/app/bin/app".to_owned()),
+        offset: Some(0x1f40),
+        ..Frame::default()
+    };
+    assert_eq!(frame_label(&frame), "app+0x1f40");
+    assert_eq!(frame_label(&Frame::default()), "unknown function");
+}

@@ -45,6 +45,7 @@ fn title(finding: &Finding, stack: &Stack) -> String {
 enum Line<'a> {
     Frame(&'a Frame),
     Folded(usize, &'static str),
+    LeftOut(usize),
 }
 
 impl Line<'_> {
@@ -56,6 +57,7 @@ impl Line<'_> {
             Line::Frame(frame) => frame_label(frame),
             Line::Folded(1, what) => format!("… 1 frame of {what}"),
             Line::Folded(count, what) => format!("… {count} frames of {what}"),
+            Line::LeftOut(count) => format!("… {count} more frames"),
         }
     }
 }
@@ -82,7 +84,7 @@ fn fold(frames: &[Frame]) -> Vec<Line<'_>> {
     if lines.len() > FRAMES_MAX {
         let left_out = lines.len() - FRAMES_MAX;
         lines.truncate(FRAMES_MAX);
-        lines.push(Line::Folded(left_out, "what called them"));
+        lines.push(Line::LeftOut(left_out));
     }
     lines
 }
