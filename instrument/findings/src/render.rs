@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 use crate::{
     Code, Finding, Frame, Level,
-    message::{cause, frame_label},
+    message::{cause, frame_label, task_name},
     name,
     source::{Excerpt, NoSource, ReadSource, excerpt, printable},
 };
@@ -263,16 +263,16 @@ impl Text {
                 Code::SlowPoll => {}
             }
         }
-        let spawned_at = finding
-            .task
-            .as_ref()
-            .and_then(|task| task.spawned_at.as_ref());
-        if let Some(location) = spawned_at {
+        let task = finding.task.as_ref();
+        if let Some(location) = task.and_then(|task| task.spawned_at.as_ref()) {
             let path = shown_path(&location.file, options.base);
-            self.fact(
-                "",
-                &format!("spawned at {path}:{}:{}", location.line, location.column),
-            );
+            let of_task = match finding.code {
+                Code::NeverAwaited => format!("in {}, ", task_name(task)),
+                // The message names it.
+                Code::SlowPoll => String::new(),
+            };
+            let (line, column) = (location.line, location.column);
+            self.fact("", &format!("{of_task}spawned at {path}:{line}:{column}"));
         }
         if let Some(help) = &finding.help {
             self.fact("help: ", help);
