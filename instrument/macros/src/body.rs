@@ -9,7 +9,7 @@ use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::visit_mut::{self, VisitMut};
-use syn::{Block, ReturnType, Type};
+use syn::{Block, ReturnType, Signature, Type};
 
 use crate::facade::Facade;
 
@@ -20,18 +20,41 @@ pub(crate) struct Output {
     /// For a variable: with `_` where the type cannot be written. `None` if nothing
     /// of it can.
     hinted: Option<Type>,
+    /// Where the user reads what the output type is.
+    place: Span,
 }
 
 impl Output {
     /// Reads the type off the function's signature.
-    pub(crate) fn of(output: &ReturnType, facade: &Facade) -> Self {
-        let named = match output {
-            ReturnType::Default => Type::Verbatim(quote!(())),
-            ReturnType::Type(_, ty) if matches!(**ty, Type::Never(_)) => never(ty, facade),
-            ReturnType::Type(_, ty) => (**ty).clone(),
+    pub(crate) fn of(sig: &Signature, facade: &Facade) -> Self {
+        let (named, place) = match &sig.output {
+            ReturnType::Default => (Type::Verbatim(quote!(())), sig.ident.span()),
+            ReturnType::Type(_, ty) if matches!(**ty, Type::Never(_)) => {
+                (never(ty, facade), ty.span())
+            }
+            ReturnType::Type(_, ty) => ((**ty).clone(), ty.span()),
         };
         let hinted = hint(&named);
-        Self { named, hinted }
+        Self {
+            named,
+            hinted,
+            place,
+        }
+    }
+
+    /// Never runs; tells type inference what the block returns before it meets
+    /// the body. Errors about the type point to the variable, so that takes a
+    /// span of the user's.
+    fn early_return(&self) -> Option<TokenStream> {
+        let ty = self.hinted.as_ref()?;
+        let result = format_ident!("__asyncwatch_hint", span = self.place);
+        Some(quote! {
+            #[allow(unreachable_code, clippy::diverging_sub_expression, clippy::empty_loop, reason = "never runs")]
+            if false {
+                let #result: #ty = loop {};
+                return #result;
+            }
+        })
     }
 }
 
@@ -42,21 +65,8 @@ impl Output {
 /// last expression before their variables, which is how function bodies treat
 /// their arguments in every edition.
 pub(crate) fn typed(block: &Block, output: &Output) -> TokenStream {
-    let hint = output.hinted.as_ref().map(early_return);
+    let hint = output.early_return();
     quote!(#hint #block)
-}
-
-/// Never runs; tells type inference what the block returns before it meets the
-/// body.
-fn early_return(ty: &Type) -> TokenStream {
-    let result = format_ident!("__asyncwatch_hint", span = Span::mixed_site());
-    quote! {
-        #[allow(unreachable_code, clippy::diverging_sub_expression, clippy::empty_loop, reason = "never runs")]
-        if false {
-            let #result: #ty = loop {};
-            return #result;
-        }
-    }
 }
 
 /// `!` cannot be written here on stable Rust; a projection that normalises to it

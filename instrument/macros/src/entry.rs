@@ -98,7 +98,7 @@ fn content(entry: Entry, function: &mut ItemFn, options: &RuntimeOptions) -> Tok
 /// that this is where the root future is said to come from.
 fn root(function: &mut ItemFn, options: &RuntimeOptions) -> TokenStream {
     let skips = skip::registrations(&mut function.block, &options.facade);
-    let output = Output::of(&function.sig.output, &options.facade);
+    let output = Output::of(&function.sig, &options.facade);
     let body = body::typed(&function.block, &output);
     let name = function.sig.ident.to_string();
     let at_body = Span::call_site().located_at(function.block.brace_token.span.open());

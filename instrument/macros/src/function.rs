@@ -65,7 +65,7 @@ impl Function<'_> {
     }
 
     fn rewrite_async(&mut self, skips: &TokenStream) {
-        let output = Output::of(&self.sig.output, self.facade);
+        let output = Output::of(self.sig, self.facade);
         let body = body::typed(self.block, &output);
         let guard = guard();
         let creation = self.creation(&guard);

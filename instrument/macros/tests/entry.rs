@@ -2,17 +2,13 @@
 
 #![allow(missing_docs, reason = "a test program")]
 
-extern crate self as asyncwatch;
-
-pub use asyncwatch_macros::{main, test, watch};
-
-#[path = "facade/mod.rs"]
-pub mod __private;
-
 use std::panic::catch_unwind;
 use std::process::ExitCode;
 
-use __private::take_calls;
+use asyncwatch as renamed;
+use asyncwatch::__private::take_calls;
+
+const PLAIN_LINE: u32 = line!() + 3;
 
 #[asyncwatch::main]
 async fn plain() {
@@ -36,7 +32,7 @@ async fn borrows(names: &mut Vec<String>) -> usize {
     names.len()
 }
 
-#[asyncwatch::main(flavor = "local", asyncwatch = "crate")]
+#[asyncwatch::main(flavor = "local", asyncwatch = "renamed")]
 async fn local() -> std::rc::Rc<str> {
     let text: std::rc::Rc<str> = "not Send".into();
     tokio::task::spawn_local(async move { text }).await.unwrap()
@@ -106,7 +102,7 @@ fn main_runs_the_body_between_watching_and_finishing() {
         panic!("three calls");
     };
     assert_eq!(builder, "watch_main_builder");
-    assert_eq!(root, "root plain 18:10");
+    assert_eq!(root, format!("root plain {PLAIN_LINE}:10").as_str());
     assert_eq!(finish, "finish");
 }
 

@@ -3,17 +3,10 @@
 
 #![allow(missing_docs, reason = "a test program")]
 
-extern crate self as asyncwatch;
-
-pub use asyncwatch_macros::{main, test, watch};
-
-#[path = "facade/mod.rs"]
-pub mod __private;
-
 use std::future::Future;
 use std::panic::Location;
 
-use __private::{Report, take_reports};
+use asyncwatch::__private::{Report, take_reports};
 
 mod shapes {
     mod arguments;

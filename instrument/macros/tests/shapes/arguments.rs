@@ -1,6 +1,6 @@
 //! How arguments are written.
 
-use crate::{asyncwatch, quietly, reported};
+use crate::{quietly, reported};
 
 struct Pair {
     left: String,

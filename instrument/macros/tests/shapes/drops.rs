@@ -7,8 +7,6 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Waker};
 
-use crate::asyncwatch;
-
 /// Says its name when it is dropped.
 struct Loud(&'static str, Log);
 

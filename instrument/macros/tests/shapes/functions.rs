@@ -4,7 +4,9 @@ use std::fmt::{Debug, Display};
 use std::future::Future;
 use std::pin::Pin;
 
-use crate::{asyncwatch, quietly, reported};
+use asyncwatch as renamed;
+
+use crate::{quietly, reported};
 
 #[asyncwatch::watch]
 async fn no_arguments() {}
@@ -114,8 +116,8 @@ mod inner {
     }
 }
 
-#[asyncwatch::watch(asyncwatch = "crate")]
-async fn crate_path_given() -> u8 {
+#[asyncwatch::watch(asyncwatch = "crate::shapes::functions::renamed")]
+async fn renamed_facade() -> u8 {
     6
 }
 
@@ -146,7 +148,7 @@ fn functions_do_what_they_did() {
     assert_eq!(quietly(inner::outer_level()), 3);
     assert_eq!(quietly(inner::nested::deep()), 4);
     assert_eq!(inner::nested::plain(), 5);
-    assert_eq!(quietly(crate_path_given()), 6);
+    assert_eq!(quietly(renamed_facade()), 6);
     assert_eq!(quietly(from_a_macro(7)), 7);
 }
 
@@ -161,7 +163,7 @@ fn functions_are_reported_by_name_and_place() {
     reported("::written_out", || written_out(""));
     reported("::inner::outer_level", || inner::outer_level());
     reported("::inner::nested::deep", || inner::nested::deep());
-    reported("::crate_path_given", || crate_path_given());
+    reported("::renamed_facade", || renamed_facade());
     reported("::from_a_macro", || from_a_macro(1));
 }
 

@@ -6,8 +6,7 @@ use std::rc::Rc;
 
 use static_assertions::assert_impl_all;
 
-use crate::__private::{Unawaited, WatchedFn};
-use crate::asyncwatch;
+use asyncwatch::__private::{Unawaited, WatchedFn};
 
 enum Named {}
 

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use crate::{asyncwatch, quietly, reported};
+use crate::{quietly, reported};
 
 #[derive(Clone, Default)]
 struct Session<T> {

@@ -3,7 +3,7 @@
 use std::fmt::{Debug, Display};
 use std::num::ParseIntError;
 
-use crate::{asyncwatch, quietly, reported};
+use crate::{quietly, reported};
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 

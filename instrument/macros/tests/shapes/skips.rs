@@ -4,8 +4,8 @@ use std::future::ready;
 
 use futures_util::FutureExt;
 
-use crate::__private::{Report, is_skippable};
-use crate::{asyncwatch, run, take_reports};
+use crate::{run, take_reports};
+use asyncwatch::__private::{Report, is_skippable};
 
 #[asyncwatch::watch]
 mod app {

@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use tracing::instrument;
 
-use crate::{asyncwatch, quietly, reported};
+use crate::{quietly, reported};
 
 #[asyncwatch::watch]
 #[instrument]
