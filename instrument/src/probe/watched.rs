@@ -107,8 +107,10 @@ pub fn root<F: Future>(future: F, name: &str) -> Watched<F> {
 impl<F: Future> Watched<F> {
     #[track_caller]
     fn new(future: F, kind: Kind, name: Option<&str>) -> Watched<F> {
+        // Outside of the closure, which has a caller of its own.
+        let location = Location::caller();
         let watch = settings::on()
-            .then(|| Watch::begin(kind, name, type_name::<F>(), Location::caller()))
+            .then(|| Watch::begin(kind, name, type_name::<F>(), location))
             .flatten();
         Watched { future, watch }
     }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use asyncwatch_findings::{Class, Finding, Repeats};
+use asyncwatch_findings::{Class, Code, Finding, Repeats};
 
 use crate::drops;
 
@@ -12,8 +12,30 @@ const FINDINGS_MAX: usize = 1_024;
 /// All findings so far.
 #[derive(Default)]
 pub(super) struct Groups {
-    by_site: HashMap<(String, bool), u64>,
+    by_site: HashMap<Site, u64>,
     all: HashMap<u64, Group>,
+}
+
+/// What makes two occurrences one finding.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Site {
+    fingerprint: String,
+    /// The machine's doing and the program's are never one finding.
+    excused: bool,
+    /// A function may forget several futures; a slow function is one problem,
+    /// whichever of its lines was seen.
+    line: Option<u32>,
+}
+
+impl Site {
+    fn of(occurrence: &Finding) -> Site {
+        let line = occurrence.culprit.as_ref().and_then(|frame| frame.line);
+        Site {
+            fingerprint: occurrence.fingerprint.clone(),
+            excused: occurrence.class == Some(Class::Descheduled),
+            line: line.filter(|_| occurrence.code == Code::NeverAwaited),
+        }
+    }
 }
 
 struct Group {
@@ -31,9 +53,7 @@ pub(super) struct Counted {
 impl Groups {
     /// Counts one occurrence; `None` if there is no room for another site.
     pub(super) fn count(&mut self, occurrence: Finding) -> Option<Counted> {
-        // The machine's doing and the program's are never one finding.
-        let excused = occurrence.class == Some(Class::Descheduled);
-        let site = (occurrence.fingerprint.clone(), excused);
+        let site = Site::of(&occurrence);
         if let Some(id) = self.by_site.get(&site) {
             let group = self.all.get_mut(id)?;
             group.finding.count += 1;

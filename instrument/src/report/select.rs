@@ -22,13 +22,16 @@ const MACROS: &[&str] = &["select", "select_biased", "try_select", "try_join"];
 static KNOWN: Mutex<Option<HashMap<&'static Location<'static>, bool>>> = Mutex::new(None);
 
 /// Whether the source at `place` stands inside one of [`MACROS`]; no if it cannot be read.
-pub(super) fn is_inside(place: &'static Location<'static>) -> bool {
+///
+/// `path` is where the file of `place` lies, if that is known better than from `place`,
+/// whose path is relative to the directory the compiler ran in.
+pub(super) fn is_inside(place: &'static Location<'static>, path: Option<&str>) -> bool {
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
     let known = known.get_or_insert_default();
     if let Some(&answer) = known.get(&place) {
         return answer;
     }
-    let answer = read(place.file()).is_some_and(|source| {
+    let answer = read(path.unwrap_or(place.file())).is_some_and(|source| {
         offset(&source, place.line(), place.column())
             .is_some_and(|offset| stands_inside(&source, offset))
     });

@@ -98,6 +98,10 @@ struct Worker {
     unwritten: Vec<Finding>,
     totals: Totals,
     drops: Vec<asyncwatch_findings::Drop>,
+    /// As it was last written.
+    process: Option<ProcessInfo>,
+    /// Nothing was written since the last `End`.
+    ended: bool,
     settled: Instant,
 }
 
@@ -127,6 +131,8 @@ impl Worker {
             unwritten: Vec::new(),
             totals: Totals::default(),
             drops: Vec::new(),
+            process: None,
+            ended: false,
             settled: Instant::now(),
         }
     }
@@ -166,9 +172,7 @@ impl Worker {
                 self.introduced = true;
                 self.write_process();
                 self.settle();
-                self.file.write(&Line::End {
-                    unix_ns: clock::now_unix_ns(),
-                });
+                self.write_end();
                 // The asker may have given up waiting.
                 let _ = done.try_send(());
             }
@@ -188,7 +192,7 @@ impl Worker {
                 ..compose::slow_poll(report, &located, level)
             };
             preliminary_id = Some(preliminary.id);
-            self.file.write(&Line::Finding(Box::new(preliminary)));
+            self.write(&Line::Finding(Box::new(preliminary)));
         }
         let symbols = self.symbols.get_or_insert_with(Symbols::new);
         let mut episode = self.episodes.take(report, symbols);
@@ -196,7 +200,7 @@ impl Worker {
             let finding = compose::slow_poll(report, &episode, level);
             self.slow_poll(report, &mut episode, finding);
         } else if let Some(id) = preliminary_id {
-            self.file.write(&Line::Withdrawn { id });
+            self.write(&Line::Withdrawn { id });
         }
         self.episodes.keep(report, episode);
     }
@@ -254,7 +258,7 @@ impl Worker {
         if self.file.exists() {
             self.unwritten.retain(|known| known.id != finding.id);
             if at_once || !finding.ongoing {
-                self.file.write(&Line::Finding(Box::new(finding.clone())));
+                self.write(&Line::Finding(Box::new(finding.clone())));
             } else {
                 self.unwritten.push(finding.clone());
             }
@@ -287,7 +291,25 @@ impl Worker {
             process.coverage = coverage::list();
             process.clone()
         };
-        self.file.write(&Line::Process(process));
+        if self.process.as_ref() != Some(&process) {
+            self.write(&Line::Process(process.clone()));
+            self.process = Some(process);
+        }
+    }
+
+    fn write(&mut self, line: &Line) {
+        self.ended = false;
+        self.file.write(line);
+    }
+
+    /// The program may say twice that it ends: at the end of `main`, and at exit.
+    fn write_end(&mut self) {
+        if !self.ended {
+            self.write(&Line::End {
+                unix_ns: clock::now_unix_ns(),
+            });
+            self.ended = true;
+        }
     }
 
     /// Writes what has changed but was not worth a line each time.
@@ -297,17 +319,17 @@ impl Worker {
             return;
         }
         for finding in std::mem::take(&mut self.unwritten) {
-            self.file.write(&Line::Finding(Box::new(finding)));
+            self.write(&Line::Finding(Box::new(finding)));
         }
         let totals = totals();
         if totals != self.totals {
             self.totals = totals;
-            self.file.write(&Line::Totals(totals));
+            self.write(&Line::Totals(totals));
         }
         let drops = drops::list();
         if drops != self.drops {
             self.drops.clone_from(&drops);
-            self.file.write(&Line::Drops { drops });
+            self.write(&Line::Drops { drops });
         }
     }
 }

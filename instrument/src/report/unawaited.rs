@@ -45,12 +45,20 @@ pub(super) fn judge(
     if aborted_or_shut_down(&frames) {
         return Err(Innocent::TaskNeverRan);
     }
-    if super::select::is_inside(dropped.made) {
-        return Err(Innocent::LostSelect);
-    }
     asyncwatch_findings::trim(&mut frames);
     skip_our_own(&mut frames);
+    if super::select::is_inside(dropped.made, path_of_making(dropped, &frames)) {
+        return Err(Innocent::LostSelect);
+    }
     Ok(finding(dropped, frames, level))
+}
+
+/// The full path of the file that made the future, if a frame of the drop tells it.
+fn path_of_making<'f>(dropped: &DroppedUnawaited, frames: &'f [Frame]) -> Option<&'f str> {
+    frames
+        .iter()
+        .filter_map(|frame| frame.file.as_deref())
+        .find(|file| file.ends_with(dropped.made.file()))
 }
 
 /// The innermost frames are the guard's own.
@@ -102,13 +110,8 @@ fn finding(dropped: &DroppedUnawaited, frames: Vec<Frame>, level: Level) -> Find
 /// The place that made it; named by the function that dropped it, if that is where.
 fn culprit(dropped: &DroppedUnawaited, dropper: Option<&Frame>) -> Frame {
     let made = location(dropped.made);
-    let same_file = |frame: &&Frame| {
-        frame
-            .file
-            .as_deref()
-            .is_some_and(|file| file.ends_with(&made.file))
-    };
-    let dropper = dropper.filter(same_file);
+    let dropper =
+        dropper.filter(|frame| path_of_making(dropped, std::slice::from_ref(frame)).is_some());
     Frame {
         function: dropper.map_or_else(
             || dropped.function.to_owned(),

@@ -299,9 +299,13 @@ pub(super) fn end(end: SlowEnd, seen: Option<Episode>) -> Option<PollReport> {
         },
         limit,
     );
-    let thread = slots::at(end.slot)
-        .and_then(Slot::info)
-        .map_or_else(String::new, |info| info.label());
+    // The thread may be gone by now.
+    let thread = match &seen {
+        Some(seen) if !seen.thread.is_empty() => seen.thread.clone(),
+        _ => slots::at(end.slot)
+            .and_then(Slot::info)
+            .map_or_else(String::new, |info| info.label()),
+    };
     let (samples, queued_behind, dated) = match seen {
         Some(seen) => (
             close(seen.samples, seen.last_sample_at, wall),
