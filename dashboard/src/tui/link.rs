@@ -1,0 +1,179 @@
+//! Which program to watch: the one given, the one found, or the one chosen.
+
+use std::time::Duration;
+
+use tokio::{sync::watch, time};
+
+use crate::{
+    client::{self, Message, Messages, Target},
+    discover::{self, App, Found},
+    model::{Connection, Trouble},
+};
+
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Something happened on the way to the program.
+#[derive(Debug)]
+pub(super) enum Event {
+    /// The client tells something.
+    Message(Message),
+    /// Another program is watched from now on.
+    Switched(Connection),
+    /// There are several programs to choose from.
+    Choose(Found),
+    /// Programs cannot be found, for this reason.
+    Warning(String),
+}
+
+/// The way to the program that is watched.
+pub(super) struct Link {
+    /// Where the address comes from; none when no more will come.
+    given: Option<watch::Receiver<Option<Target>>>,
+    /// Nobody gives an address: look for programs.
+    searches: bool,
+    target: Option<Target>,
+    messages: Option<Messages>,
+    looks: time::Interval,
+    live: bool,
+    /// There was a connection to `target`.
+    was_live: bool,
+    warned: bool,
+}
+
+impl Link {
+    /// Follows the addresses that come out of `given`. Looks for programs itself
+    /// if it holds none, nobody is left to send one, and no program was started.
+    pub(super) fn new(given: watch::Receiver<Option<Target>>, started: bool) -> Self {
+        let nobody_sends = given.has_changed().is_err();
+        let searches = !started && nobody_sends && given.borrow().is_none();
+        let mut looks = time::interval(LOOK_EVERY);
+        looks.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
+        let mut link = Self {
+            given: None,
+            searches,
+            target: None,
+            messages: None,
+            looks,
+            live: false,
+            was_live: false,
+            warned: false,
+        };
+        let first = given.borrow().clone();
+        if let Some(target) = first.or_else(|| searches.then(Target::default)) {
+            link.connect(target);
+        }
+        link.given = (!nobody_sends).then_some(given);
+        link
+    }
+
+    /// The state before anything happened.
+    pub(super) fn connection(&self) -> Connection {
+        match &self.target {
+            None => Connection::Starting,
+            Some(target) if self.searches => Connection::Waiting {
+                addr: target.to_string(),
+            },
+            Some(target) => Connection::Connecting {
+                addr: target.to_string(),
+            },
+        }
+    }
+
+    /// Watches another program.
+    pub(super) fn switch(&mut self, target: Target) -> Event {
+        self.searches = false;
+        self.connect(target);
+        Event::Switched(self.connection())
+    }
+
+    /// Waits for what happens next. Nothing is lost if the wait is given up.
+    pub(super) async fn next(&mut self) -> Event {
+        loop {
+            tokio::select! {
+                biased;
+                target = given(&mut self.given) => match target {
+                    Some(target) => return self.switch(target),
+                    None => self.given = None,
+                },
+                _ = self.looks.tick(), if self.searches && !self.live => {
+                    if let Some(event) = self.look() {
+                        return event;
+                    }
+                }
+                Some(message) = received(&mut self.messages) => {
+                    return Event::Message(self.seen(message));
+                }
+            }
+        }
+    }
+
+    fn connect(&mut self, target: Target) {
+        self.live = false;
+        self.was_live = false;
+        self.messages = Some(client::watch(target.clone()));
+        self.target = Some(target);
+    }
+
+    /// While programs are looked for, nobody at the default address is no trouble.
+    fn seen(&mut self, message: Message) -> Message {
+        let Message::Connection(connection) = message else {
+            return message;
+        };
+        self.live = connection.is_live();
+        self.was_live |= self.live;
+        Message::Connection(match connection {
+            Connection::Connecting { addr } if self.searches => Connection::Waiting { addr },
+            Connection::Lost { addr, trouble, .. }
+                if self.searches && trouble == Trouble::Refused =>
+            {
+                Connection::Waiting { addr }
+            }
+            connection => connection,
+        })
+    }
+
+    fn look(&mut self) -> Option<Event> {
+        let found = discover::look_around();
+        let is_known = |app: &App| self.target.as_ref() == Some(&app.target);
+        match found.apps.as_slice() {
+            // It comes back by itself.
+            apps if self.was_live && apps.iter().any(is_known) => None,
+            [] => self.warn(found.warning),
+            [app] if is_known(app) => None,
+            [app] => {
+                self.connect(app.target.clone());
+                Some(Event::Switched(self.connection()))
+            }
+            _ => {
+                self.searches = false;
+                Some(Event::Choose(found))
+            }
+        }
+    }
+
+    fn warn(&mut self, warning: Option<String>) -> Option<Event> {
+        let warning = warning.filter(|_| !self.warned)?;
+        self.warned = true;
+        Some(Event::Warning(warning))
+    }
+}
+
+async fn given(receiver: &mut Option<watch::Receiver<Option<Target>>>) -> Option<Target> {
+    let Some(receiver) = receiver else {
+        return std::future::pending().await;
+    };
+    loop {
+        receiver.changed().await.ok()?;
+        let target = receiver.borrow_and_update().clone();
+        if target.is_some() {
+            return target;
+        }
+    }
+}
+
+async fn received(messages: &mut Option<Messages>) -> Option<Message> {
+    match messages {
+        Some(messages) => messages.recv().await,
+        None => std::future::pending().await,
+    }
+}
