@@ -177,7 +177,16 @@ fn rebind_typed(index: usize, argument: &mut PatType) -> TokenStream {
     match plain_name(&argument.pat).cloned() {
         Some(name) => {
             *argument.pat = Pat::Verbatim(name.to_token_stream());
-            quote!(#(#attrs)* let #pattern = #name;)
+            quote! {
+                #(#attrs)*
+                #[allow(
+                    clippy::shadow_same,
+                    clippy::used_underscore_binding,
+                    clippy::no_effect_underscore_binding,
+                    reason = "what an `async fn` does with its arguments, written out"
+                )]
+                let #pattern = #name;
+            }
         }
         None => {
             let name = format_ident!("__asyncwatch_arg{index}", span = Span::mixed_site());

@@ -215,3 +215,115 @@ fn type_name(ty: &Type) -> String {
         other => other.to_token_stream().to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proc_macro2::TokenStream;
+    use quote::quote;
+
+    use super::expand;
+
+    fn disabled(args: TokenStream, item: TokenStream) -> String {
+        expand(false, args, item).to_string()
+    }
+
+    fn enabled(args: TokenStream, item: TokenStream) -> String {
+        expand(true, args, item).to_string()
+    }
+
+    #[test]
+    fn disabled_it_gives_the_item_back() {
+        let item = quote!(
+            pub async fn load<'a>(&'a self) -> u8 {
+                select! {}
+            }
+        );
+        assert_eq!(disabled(quote!(), item.clone()), item.to_string());
+        let renamed = quote!(asyncwatch = "other::path");
+        assert_eq!(disabled(renamed, item.clone()), item.to_string());
+    }
+
+    #[test]
+    fn disabled_it_still_reads_its_arguments() {
+        let expanded = disabled(
+            quote!(deep),
+            quote!(
+                async fn f() {}
+            ),
+        );
+        assert!(expanded.starts_with("async fn f () { }"), "{expanded}");
+        assert!(expanded.contains("compile_error"), "{expanded}");
+    }
+
+    #[test]
+    fn it_stays_behind_other_macros_once() {
+        let item = quote!(
+            #[cached]
+            #[inline]
+            async fn f() {}
+        );
+        let first = enabled(quote!(), item);
+        let behind = "# [cached] # [inline] # [:: asyncwatch :: watch (__after_others)] async fn";
+        assert!(first.starts_with(behind), "{first}");
+        let again = enabled(
+            quote!(__after_others),
+            quote!(
+                #[unknown]
+                async fn f() {}
+            ),
+        );
+        assert!(
+            again.contains("impl :: core :: future :: Future"),
+            "{again}"
+        );
+    }
+
+    #[test]
+    fn a_method_that_waits_remembers_its_type_and_the_facade() {
+        let item = quote!(
+            impl<T> Load for db::Session<T> {
+                #[cached]
+                async fn f(&self) {}
+            }
+        );
+        let expanded = enabled(quote!(asyncwatch = "other"), item);
+        let behind = r#"# [other :: watch (__after_others , __owner = "db::Session" , asyncwatch = "other")]"#;
+        assert!(expanded.contains(behind), "{expanded}");
+    }
+
+    #[test]
+    fn it_never_wraps_twice() {
+        let once = enabled(
+            quote!(),
+            quote!(
+                async fn f(_: u8) -> u8 {
+                    1
+                }
+            ),
+        );
+        let item: TokenStream = once.parse().expect("what it generates is Rust");
+        assert_eq!(enabled(quote!(), item), once);
+    }
+
+    #[test]
+    fn what_cannot_be_watched_stays() {
+        for item in [
+            quote!(
+                async extern "C" fn f() {}
+            ),
+            quote!(
+                trait T {
+                    async fn f(&self);
+                    fn g() -> u8 {
+                        1
+                    }
+                }
+            ),
+            quote!(
+                async fn f(&self);
+            ),
+        ] {
+            assert_eq!(enabled(quote!(), item.clone()), item.to_string());
+        }
+    }
+}
