@@ -44,9 +44,9 @@
 //!
 //! | call | where | cost |
 //! |---|---|---|
-//! | [`Thread::usage_here`] | the thread itself | under 1 µs |
-//! | [`Thread::usage`], [`Thread::activity`] | a watchdog | a few µs |
-//! | [`Capturer::capture`] | a watchdog | 25–100 µs |
+//! | [`Thread::usage_here`] | the thread itself | two system calls, 1–2 µs |
+//! | [`Thread::usage`], [`Thread::activity`] | a watchdog | 2–3 µs each |
+//! | [`Capturer::capture`] | a watchdog | 40–120 µs, most of it asleep if the thread runs |
 //! | [`Symboliser::resolve`] | a third thread | up to seconds the first time |
 //! | [`own_trace`] | any thread, not in a signal handler | 2–5 µs |
 //!

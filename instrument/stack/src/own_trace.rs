@@ -26,6 +26,10 @@ pub fn own_trace(max: usize) -> RawStack {
             inside = frame.symbol_address() != own_trace as *mut c_void;
             return true;
         }
+        if frame.ip().is_null() {
+            // Some C libraries end the list with a frame at no address.
+            return false;
+        }
         if addresses.len() == max {
             complete = false;
             return false;

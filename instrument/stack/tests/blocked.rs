@@ -4,12 +4,13 @@
 
 mod support;
 
-use asyncwatch_stack::{Activity, CaptureError, Capturer, How, Symboliser};
+use asyncwatch_stack::{Activity, CaptureError, Capturer, How, RawStack, Symboliser, own_trace};
 use std::arch::asm;
 use std::hint::black_box;
 use std::io::{PipeReader, Read, Write, pipe};
 use std::os::fd::AsRawFd;
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 use support::{assert_in_order, insist, names, subject, symbols, wait_for_call};
@@ -72,7 +73,8 @@ fn the_call_is_told_with_the_stack() {
 }
 
 #[inline(never)]
-fn waits_for_the_lock(lock: &Mutex<()>) {
+fn waits_for_the_lock(lock: &Mutex<()>, begun: &AtomicBool) {
+    begun.store(true, Ordering::Release);
     drop(black_box(lock).lock());
     black_box(());
 }
@@ -81,8 +83,12 @@ fn waits_for_the_lock(lock: &Mutex<()>) {
 fn a_thread_before_a_locked_mutex_is_found() {
     let lock = Arc::new(Mutex::new(()));
     let held = lock.lock().unwrap();
+    static BEGUN: AtomicBool = AtomicBool::new(false);
     let wanted = Arc::clone(&lock);
-    let (thread, handle) = subject(move || waits_for_the_lock(&wanted));
+    let (thread, handle) = subject(move || waits_for_the_lock(&wanted, &BEGUN));
+    while !BEGUN.load(Ordering::Acquire) {
+        std::thread::yield_now();
+    }
     wait_for_call(&thread, &["futex"]);
     let stack = insist(&mut Capturer::new().unwrap(), &thread);
     assert!(stack.complete);
@@ -259,6 +265,42 @@ fn a_frame_pointer_that_nobody_tells_is_found() {
         ];
         assert_eq!(ours, expected);
     }
+}
+
+/// Sends what it sees itself, then sleeps a few lines further on.
+#[inline(never)]
+fn looks_and_sleeps(send: &mpsc::Sender<RawStack>) {
+    send.send(own_trace(100)).expect("the test waits for it");
+    inner_frame();
+    black_box(());
+}
+
+#[test]
+fn the_stack_from_memory_is_the_one_the_thread_itself_sees() {
+    let (send, receive) = mpsc::channel();
+    let (thread, _) = subject(move || descends_and(3, &|| looks_and_sleeps(&send)));
+    let own = receive.recv().expect("it looks before it sleeps");
+    wait_for_call(&thread, &SLEEP);
+    let stack = insist(&mut Capturer::new().unwrap(), &thread);
+    assert!(own.complete && stack.complete);
+    // All but the innermost: the two looked from different lines there.
+    let callers = &own.addresses[1..];
+    assert!(callers.len() > 5);
+    assert!(
+        stack.addresses.ends_with(callers),
+        "{:#?}\n{:#?}",
+        stack.addresses,
+        own.addresses
+    );
+}
+
+#[inline(never)]
+fn descends_and(levels: usize, bottom: &dyn Fn()) {
+    match levels {
+        0 => bottom(),
+        _ => descends_and(levels - 1, bottom),
+    }
+    black_box(());
 }
 
 #[test]

@@ -13,34 +13,51 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use support::{assert_in_order, insist, names, subject};
 
-/// A thread that repeats `work` until told to stop.
+/// What a worker asks before each round of its work.
+#[derive(Default)]
+struct Orders {
+    begun: AtomicBool,
+    stop: AtomicBool,
+}
+
+impl Orders {
+    fn go_on(&self) -> bool {
+        self.begun.store(true, Ordering::Relaxed);
+        !self.stop.load(Ordering::Relaxed)
+    }
+}
+
+/// A thread that is at work, and stays so until told to stop.
 struct Worker<T> {
     thread: Thread,
     handle: JoinHandle<T>,
-    stop: Arc<AtomicBool>,
+    orders: Arc<Orders>,
 }
 
 impl<T: Send + 'static> Worker<T> {
-    fn start(work: impl FnOnce(&AtomicBool) -> T + Send + 'static) -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
-        let seen = Arc::clone(&stop);
+    fn start(work: impl FnOnce(&Orders) -> T + Send + 'static) -> Self {
+        let orders = Arc::new(Orders::default());
+        let seen = Arc::clone(&orders);
         let (thread, handle) = subject(move || work(&seen));
+        while !orders.begun.load(Ordering::Relaxed) {
+            std::thread::yield_now();
+        }
         Worker {
             thread,
             handle,
-            stop,
+            orders,
         }
     }
 
     fn stop(self) -> T {
-        self.stop.store(true, Ordering::Relaxed);
+        self.orders.stop.store(true, Ordering::Relaxed);
         self.handle.join().expect("the work cannot fail")
     }
 }
 
 #[inline(never)]
-fn burns(stop: &AtomicBool) {
-    while !black_box(stop).load(Ordering::Relaxed) {
+fn burns(orders: &Orders) {
+    while black_box(orders).go_on() {
         step_inlined();
     }
 }
@@ -76,10 +93,10 @@ fn a_busy_thread_is_found_each_time() {
 /// All sorts of code, so that the signal falls on prologues, epilogues,
 /// hand-written assembly, the allocator and the kernel's clock page.
 #[inline(never)]
-fn does_all_sorts(stop: &AtomicBool) {
+fn does_all_sorts(orders: &Orders) {
     let mut words = HashMap::new();
     let mut round = 0_u64;
-    while !stop.load(Ordering::Relaxed) {
+    while orders.go_on() {
         round += 1;
         let mut text: Vec<String> = (0..50)
             .map(|i| format!("{:.3}", (i ^ round) as f64))
@@ -113,31 +130,29 @@ fn whatever_it_does_the_stack_is_whole() {
 }
 
 #[inline(never)]
-fn descends(levels: usize, stop: &AtomicBool) -> usize {
+fn descends(levels: usize, orders: &Orders) -> usize {
     let ballast = black_box([levels as u8; 256]);
     if levels == 0 {
-        burns(stop);
+        burns(orders);
     } else {
-        black_box(descends(levels - 1, stop));
+        black_box(descends(levels - 1, orders));
     }
     usize::from(black_box(ballast)[levels % 256])
 }
 
 #[test]
 fn a_deep_recursion_is_unwound_to_its_beginning() {
-    let worker = Worker::start(|stop| descends(400, stop));
+    let worker = Worker::start(|orders| descends(400, orders));
     let mut capturer = Capturer::new().unwrap();
     let mut symboliser = Symboliser::new();
-    // The first looks may find it still on its way down.
-    let levels = loop {
+    for _ in 0..20 {
         let stack = insist(&mut capturer, &worker.thread);
         assert!(stack.complete);
         let names = names(&mut symboliser, &stack);
-        if names.iter().any(|name| name == "burns") {
-            break names.iter().filter(|name| *name == "descends").count();
-        }
-    };
-    assert_eq!(levels, 401);
+        assert_in_order(&names, &["burns", "descends"]);
+        let levels = names.iter().filter(|name| *name == "descends").count();
+        assert_eq!(levels, 401);
+    }
     worker.stop();
 }
 
@@ -158,8 +173,8 @@ fn between_polls() {
 
 #[test]
 fn no_stack_of_another_poll_is_ever_kept() {
-    let worker = Worker::start(|stop| {
-        while !stop.load(Ordering::Relaxed) {
+    let worker = Worker::start(|orders| {
+        while orders.go_on() {
             inside_the_poll();
             between_polls();
         }
@@ -189,13 +204,10 @@ fn no_stack_of_another_poll_is_ever_kept() {
 #[test]
 fn a_poll_that_goes_on_is_kept() {
     static SEQ: AtomicU64 = AtomicU64::new(0);
-    let worker = Worker::start(|stop| {
+    let worker = Worker::start(|orders| {
         SEQ.store(7, Ordering::Release);
-        burns(stop);
+        burns(orders);
     });
-    while SEQ.load(Ordering::Acquire) != 7 {
-        std::thread::yield_now();
-    }
     let still = Still {
         seq: &SEQ,
         expected: 7,
@@ -214,9 +226,9 @@ fn a_poll_that_goes_on_is_kept() {
 #[test]
 fn reads_and_writes_of_a_signalled_thread_succeed() {
     let (mut reader, mut writer) = pipe().unwrap();
-    let worker = Worker::start(move |stop| {
+    let worker = Worker::start(move |orders| {
         let mut count = 0_u64;
-        while !stop.load(Ordering::Relaxed) {
+        while orders.go_on() {
             assert_eq!(writer.write(&[1; 100]).unwrap(), 100);
             assert_eq!(reader.read(&mut [0; 100]).unwrap(), 100);
             count += 1;
@@ -232,11 +244,11 @@ fn reads_and_writes_of_a_signalled_thread_succeed() {
 
 #[test]
 fn the_error_number_of_a_signalled_thread_stays() {
-    let worker = Worker::start(|stop| {
+    let worker = Worker::start(|orders| {
         // SAFETY: the thread's own error number is always there.
         let errno = unsafe { libc::__errno_location() };
         let mut kept = true;
-        while !stop.load(Ordering::Relaxed) {
+        while orders.go_on() {
             // SAFETY: as above.
             unsafe { errno.write_volatile(77) };
             step_called(5);
@@ -274,7 +286,7 @@ fn two_capturers_look_at_two_threads_beside_burners() {
 
 #[test]
 fn a_thread_that_blocks_the_signal_is_given_up_and_not_flooded() {
-    let worker = Worker::start(|stop| {
+    let worker = Worker::start(|orders| {
         // SAFETY: the set is filled before it is used, and only this thread's
         // mask changes.
         unsafe {
@@ -282,11 +294,11 @@ fn a_thread_that_blocks_the_signal_is_given_up_and_not_flooded() {
             libc::sigfillset(&raw mut all);
             libc::pthread_sigmask(libc::SIG_BLOCK, &raw const all, std::ptr::null_mut());
         }
-        burns(stop);
+        burns(orders);
     });
     let mut capturer = Capturer::new().unwrap();
-    // The first looks may come before it blocks signals.
-    while capturer.capture(&worker.thread, support::always()) != Err(CaptureError::NoAnswer) {}
+    let error = capturer.capture(&worker.thread, support::always());
+    assert_eq!(error, Err(CaptureError::NoAnswer));
     let queued = queued_signals();
     for _ in 0..50 {
         let error = capturer.capture(&worker.thread, support::always());

@@ -226,3 +226,27 @@ fn send_error(error: &std::io::Error) -> CaptureError {
         _ => CaptureError::Denied,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Capturer;
+    use crate::{Symboliser, Thread};
+
+    fn can_move<T: Send>() {}
+    fn can_be_shared<T: Sync>() {}
+
+    #[test]
+    fn a_watchdog_can_take_everything_along() {
+        can_move::<Capturer>();
+        can_move::<Symboliser>();
+        can_move::<Thread>();
+        can_be_shared::<Thread>();
+    }
+
+    #[test]
+    fn more_capturers_than_one_may_be_made_and_given_back() {
+        for _ in 0..100 {
+            drop(Capturer::new().expect("those before were given back"));
+        }
+    }
+}
