@@ -21,8 +21,8 @@ pub const DEFAULT_MAX_POLL: Duration = Duration::from_millis(100);
 /// Default of [`Builder::addr`].
 pub const DEFAULT_ADDR: &str = "127.0.0.1:6670";
 
-/// Shortest limit: below it the watchdog's own period of 1 ms is too coarse.
-const MAX_POLL_MIN: Duration = Duration::from_millis(2);
+/// Shortest limit: the watchdog looks no more often than every 1 ms.
+const MAX_POLL_MIN: Duration = Duration::from_millis(1);
 
 /// How polls are timed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -92,7 +92,7 @@ impl Builder {
     ///
     /// Default [`DEFAULT_MAX_POLL`]; environment `ASYNCWATCH_MAX_POLL`, as in `20ms`
     /// or `1.5s`. A shorter limit makes the watchdog look more often: 8 times per
-    /// limit, but no more than 1,000 times a second. Limits under 2 ms are raised to it.
+    /// limit, but no more than 1,000 times a second. Limits under 1 ms are raised to it.
     #[must_use]
     pub fn max_poll(mut self, limit: Duration) -> Builder {
         self.max_poll = limit.max(MAX_POLL_MIN);
@@ -194,7 +194,7 @@ impl Builder {
         let limit = parse_duration(value)?;
         if limit < MAX_POLL_MIN {
             self.warnings.push(format!(
-                "ASYNCWATCH_MAX_POLL is raised from `{value}` to 2ms, the shortest limit"
+                "ASYNCWATCH_MAX_POLL is raised from `{value}` to 1ms, the shortest limit"
             ));
         }
         self.max_poll = limit.max(MAX_POLL_MIN);

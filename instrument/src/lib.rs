@@ -19,6 +19,11 @@
 //!   for them, except for at most [`FINISH_WAIT`] when it ends.
 //! - Every table and queue is bounded, and what does not fit is counted and shown.
 
+#![cfg_attr(
+    not(feature = "server"),
+    expect(dead_code, reason = "the server is the only reader of tasks' numbers")
+)]
+
 mod clock;
 mod config;
 mod coverage;
@@ -128,6 +133,8 @@ mod at_exit {
     pub(crate) fn register() {
         extern "C" fn finish() {
             crate::finish();
+            #[cfg(feature = "server")]
+            crate::server::withdraw();
         }
         #[cfg(unix)]
         // SAFETY: `finish` is a plain function that unwinds into nobody: it only

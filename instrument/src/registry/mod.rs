@@ -5,6 +5,7 @@
 //! decides what is a problem: that is the watchdog's and the reporter's.
 
 pub(crate) mod names;
+#[cfg(tokio_unstable)]
 pub(crate) mod pages;
 pub(crate) mod sites;
 pub(crate) mod slab;

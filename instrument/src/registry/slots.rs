@@ -94,6 +94,7 @@ pub(crate) fn usage_here() -> Option<Usage> {
 }
 
 /// The runtime that the calling thread is in; 0 if none.
+#[cfg(tokio_unstable)]
 pub(crate) fn runtime_here() -> u64 {
     let known = OWNER
         .try_with(|owner| owner.held.get().map_or(0, |(_, info)| info.runtime))

@@ -7,22 +7,23 @@
 use std::{
     env, fs, io,
     path::{Path, PathBuf},
+    sync::OnceLock,
 };
 
 use asyncwatch_findings::ProcessInfo;
 
-/// Removes the file when dropped.
-pub(super) struct Announced(PathBuf);
+static ANNOUNCED: OnceLock<PathBuf> = OnceLock::new();
 
-impl Drop for Announced {
-    fn drop(&mut self) {
+/// Removes the file, when the process ends.
+pub(crate) fn withdraw() {
+    if let Some(path) = ANNOUNCED.get() {
         // A stale file is harmless: readers check that its process lives.
-        let _ = fs::remove_file(&self.0);
+        let _ = fs::remove_file(path);
     }
 }
 
 /// Writes the file.
-pub(super) fn announce(addr: &str, process: &ProcessInfo) -> io::Result<Announced> {
+pub(super) fn announce(addr: &str, process: &ProcessInfo) -> io::Result<()> {
     let directory = directory()?;
     let path = directory.join(format!("{}.json", process.pid));
     let unfinished = directory.join(format!("{}.json.new", process.pid));
@@ -34,7 +35,9 @@ pub(super) fn announce(addr: &str, process: &ProcessInfo) -> io::Result<Announce
     });
     fs::write(&unfinished, text.to_string())?;
     fs::rename(&unfinished, &path)?;
-    Ok(Announced(path))
+    // The one server of a process announces once.
+    let _ = ANNOUNCED.set(path);
+    Ok(())
 }
 
 #[cfg(unix)]

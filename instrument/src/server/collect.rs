@@ -22,7 +22,7 @@ use crate::{
 
 /// Tasks told to clients; the rest is counted in their sites.
 const TASKS_MAX: usize = 20_000;
-/// Ended tasks that are remembered by id: a client that missed more starts afresh.
+/// Ended things that are remembered by id: a client that missed more starts afresh.
 const ENDED_MAX: usize = 65_536;
 /// A snapshot is used again for so long.
 const FRESH: Duration = Duration::from_millis(90);
@@ -40,9 +40,9 @@ pub(super) struct Collector {
     runtimes: Table<u64, v1::Runtime>,
     process: Table<(), v1::Process>,
     drops: Table<(), v1::Drops>,
-    ended: VecDeque<(u64, u64)>,
-    /// The newest snapshot some of whose ended tasks are forgotten.
-    forgotten: u64,
+    ended_tasks: Ended<u64>,
+    ended_workers: Ended<u32>,
+    ended_runtimes: Ended<u64>,
     busy: HashMap<u32, (u64, Instant)>,
     meters: HashMap<u64, Meter>,
 }
@@ -50,13 +50,39 @@ pub(super) struct Collector {
 /// Things with the snapshot at which each last changed.
 struct Table<K, V>(HashMap<K, (u64, Arc<V>)>);
 
+/// Ids of things that are gone, each with the snapshot at which it was missed.
+#[derive(Default)]
+struct Ended<K> {
+    ids: VecDeque<(u64, K)>,
+    /// The newest snapshot some of whose ids are forgotten.
+    forgotten: u64,
+}
+
+impl<K: Copy> Ended<K> {
+    fn push(&mut self, now: u64, id: K) {
+        self.ids.push_back((now, id));
+        while self.ids.len() > ENDED_MAX {
+            if let Some((at, _)) = self.ids.pop_front() {
+                self.forgotten = at;
+            }
+        }
+    }
+
+    fn since(&self, since: u64) -> Vec<K> {
+        let newer = self.ids.iter().filter(|(at, _)| *at > since);
+        newer.map(|(_, id)| *id).collect()
+    }
+}
+
 /// The running totals of one runtime.
 pub(super) struct Meter {
     intervals: RuntimeIntervals,
     pub(super) now: tokio_metrics::RuntimeMetrics,
     pub(super) parks: u64,
     pub(super) busy: Duration,
+    #[cfg(tokio_unstable)]
     pub(super) remote_schedules: u64,
+    #[cfg(tokio_unstable)]
     pub(super) forced_yields: u64,
 }
 
@@ -77,7 +103,9 @@ pub(super) struct News {
     sites: Vec<Arc<v1::Site>>,
     workers: Vec<Arc<v1::Worker>>,
     runtimes: Vec<Arc<v1::Runtime>>,
-    ended: Vec<u64>,
+    ended_tasks: Vec<u64>,
+    ended_workers: Vec<u32>,
+    ended_runtimes: Vec<u64>,
     findings: Vec<Arc<Finding>>,
 }
 
@@ -93,8 +121,9 @@ impl Collector {
             runtimes: Table::new(),
             process: Table::new(),
             drops: Table::new(),
-            ended: VecDeque::new(),
-            forgotten: 0,
+            ended_tasks: Ended::default(),
+            ended_workers: Ended::default(),
+            ended_runtimes: Ended::default(),
             busy: HashMap::new(),
             meters: HashMap::new(),
         }
@@ -105,16 +134,16 @@ impl Collector {
         if self.taken.is_none_or(|taken| taken.elapsed() >= FRESH) {
             self.take();
         }
-        let reset = seen.snapshot < self.forgotten || seen.snapshot == 0;
+        let forgotten = self
+            .ended_tasks
+            .forgotten
+            .max(self.ended_workers.forgotten)
+            .max(self.ended_runtimes.forgotten);
+        let reset = seen.snapshot < forgotten || seen.snapshot == 0;
         let since = if reset { 0 } else { seen.snapshot };
         let findings_since = if reset { 0 } else { seen.findings };
         let (findings_now, findings) = self.reporter.findings_since(findings_since);
-        let ended = self
-            .ended
-            .iter()
-            .filter(|(at, _)| !reset && *at > since)
-            .map(|(_, id)| *id)
-            .collect();
+        let ended_since = if reset { u64::MAX } else { since };
         *seen = Seen {
             snapshot: self.snapshot,
             findings: findings_now,
@@ -128,7 +157,9 @@ impl Collector {
             sites: self.sites.since(since),
             workers: self.workers.since(since),
             runtimes: self.runtimes.since(since),
-            ended,
+            ended_tasks: self.ended_tasks.since(ended_since),
+            ended_workers: self.ended_workers.since(ended_since),
+            ended_runtimes: self.ended_runtimes.since(ended_since),
             findings,
         }
     }
@@ -162,12 +193,7 @@ impl Collector {
         }
         for id in self.tasks.missing(&alive) {
             self.tasks.0.remove(&id);
-            self.ended.push_back((now, id));
-        }
-        while self.ended.len() > ENDED_MAX {
-            if let Some((at, _)) = self.ended.pop_front() {
-                self.forgotten = at;
-            }
+            self.ended_tasks.push(now, id);
         }
         for (id, task) in alive {
             self.tasks.put_if(now, id, task, convert::task_differs);
@@ -188,6 +214,7 @@ impl Collector {
         for gone in self.workers.missing(&alive) {
             self.workers.0.remove(&gone);
             self.busy.remove(&gone);
+            self.ended_workers.push(now, gone);
         }
         for (number, worker) in alive {
             self.workers.put(now, number, worker);
@@ -205,8 +232,12 @@ impl Collector {
 
     fn take_runtimes(&mut self, now: u64) {
         let handles = runtimes::handles();
-        self.meters
-            .retain(|id, _| handles.iter().any(|(known, _)| known == id));
+        let alive: HashMap<u64, ()> = handles.iter().map(|(id, _)| (*id, ())).collect();
+        for gone in self.runtimes.missing(&alive) {
+            self.runtimes.0.remove(&gone);
+            self.meters.remove(&gone);
+            self.ended_runtimes.push(now, gone);
+        }
         for (id, handle) in handles {
             let meter = match self.meters.entry(id) {
                 Entry::Occupied(entry) => entry.into_mut(),
@@ -230,7 +261,9 @@ impl Meter {
             intervals,
             parks: now.total_park_count,
             busy: now.total_busy_duration,
+            #[cfg(tokio_unstable)]
             remote_schedules: 0,
+            #[cfg(tokio_unstable)]
             forced_yields: 0,
             now,
         })
@@ -310,7 +343,9 @@ impl Iterator for News {
             tasks: part(&mut self.tasks),
             workers: part(&mut self.workers),
             runtimes: part(&mut self.runtimes),
-            ended_tasks: split(&mut self.ended, UPDATE_ITEMS_MAX * 8),
+            ended_tasks: split(&mut self.ended_tasks, UPDATE_ITEMS_MAX * 8),
+            ended_workers: split(&mut self.ended_workers, UPDATE_ITEMS_MAX),
+            ended_runtimes: split(&mut self.ended_runtimes, UPDATE_ITEMS_MAX),
             // A finding with all its stacks can have some 500 KiB.
             findings: split(&mut self.findings, 4)
                 .iter()
@@ -332,7 +367,9 @@ impl News {
             && self.tasks.is_empty()
             && self.workers.is_empty()
             && self.runtimes.is_empty()
-            && self.ended.is_empty()
+            && self.ended_tasks.is_empty()
+            && self.ended_workers.is_empty()
+            && self.ended_runtimes.is_empty()
             && self.findings.is_empty()
     }
 }

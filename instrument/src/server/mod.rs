@@ -17,6 +17,7 @@ use std::{
     time::Duration,
 };
 
+pub(crate) use announce::withdraw;
 use asyncwatch_wire::{DESCRIPTOR, v1};
 use tonic::transport::Server;
 use v1::async_watch_server::AsyncWatchServer;
@@ -51,11 +52,11 @@ fn serve(wanted: SocketAddr, reporter: &Reporter) -> Result<(), Box<dyn std::err
     let listener = bind(wanted)?;
     let addr = listener.local_addr()?;
     listener.set_nonblocking(true)?;
-    let _announced = announce::announce(&addr.to_string(), &reporter.process()).map_err(|why| {
+    if let Err(why) = announce::announce(&addr.to_string(), &reporter.process()) {
         reporter.warn(format!(
             "`asyncwatch` finds this program only by its address {addr}: {why}"
-        ))
-    });
+        ));
+    }
     reporter.address(addr.to_string());
     tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -19,7 +19,7 @@ pub(crate) use episode::{PollReport, Sample, Stage};
 
 use crate::{
     clock::{self, Ticks},
-    registry::{pages, slot::Slot, slots},
+    registry::{slot::Slot, slots},
     report::Reporter,
     runtimes, settings, slow,
 };
@@ -189,7 +189,8 @@ fn keep_house(refined: &mut u32) {
         clock::refine();
         settings::rescale();
     }
-    pages::sweep();
+    #[cfg(tokio_unstable)]
+    crate::registry::pages::sweep();
     runtimes::let_go(|runtime| {
         slots::all()
             .filter(|slot| slot.info().is_some_and(|info| info.runtime == runtime))

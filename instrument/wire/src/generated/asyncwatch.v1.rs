@@ -78,6 +78,12 @@ pub struct Update {
     pub findings: ::prost::alloc::vec::Vec<Finding>,
     #[prost(message, optional, tag = "12")]
     pub drops: ::core::option::Option<Drops>,
+    /// Ids of workers whose thread has ended.
+    #[prost(uint32, repeated, tag = "13")]
+    pub ended_workers: ::prost::alloc::vec::Vec<u32>,
+    /// Ids of runtimes that have shut down or shown no activity for a while.
+    #[prost(uint64, repeated, tag = "14")]
+    pub ended_runtimes: ::prost::alloc::vec::Vec<u64>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Location {

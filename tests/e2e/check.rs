@@ -1,0 +1,236 @@
+//! `asyncwatch check`: who is blamed, for what, and with which exit code.
+
+use asyncwatch_tests::{Check, lines};
+
+#[test]
+fn a_sleeping_task_is_caught_in_its_system_call() {
+    let checked = Check::of("thread_sleep").run();
+    checked.exits(1).blames_the_marked_lines();
+    let finding = checked.only();
+    assert_eq!(finding["code"], "slow-poll");
+    assert_eq!(finding["class"], "blocked");
+    assert!(
+        finding["syscall"]
+            .as_str()
+            .unwrap()
+            .starts_with("clock_nanosleep")
+    );
+    assert_eq!(finding["task"]["kind"], "task");
+    let (spawned, _) = lines("thread_sleep", "SPAWN")[0];
+    assert_eq!(finding["task"]["spawned_at"]["line"], spawned);
+    assert!(finding["wall_ms"].as_f64().unwrap() >= 300.0);
+    assert_eq!(finding["ongoing"], false);
+    assert!(
+        finding["help"]
+            .as_str()
+            .unwrap()
+            .contains("tokio::time::sleep")
+    );
+}
+
+#[test]
+fn a_computing_task_is_caught_by_a_signal() {
+    let checked = Check::of("cpu_loop").run();
+    checked.exits(1).blames_the_marked_lines();
+    let finding = checked.only();
+    assert_eq!(finding["class"], "cpu");
+    assert!(finding["cpu_ms"].as_f64().unwrap() >= 100.0);
+}
+
+#[test]
+fn a_task_that_waits_for_a_lock_is_blamed_not_the_holder() {
+    let checked = Check::of("std_mutex").run();
+    checked.exits(1).blames_the_marked_lines();
+    let finding = checked.only();
+    assert_eq!(finding["class"], "blocked");
+    assert!(finding["syscall"].as_str().unwrap().starts_with("futex"));
+}
+
+#[test]
+fn a_task_that_waits_for_the_disk_is_caught() {
+    // Its time is the disk's and the kernel's; under load much of it is neither.
+    let checked = Check::of("fs_sync").with(&["--max-poll", "10ms"]).run();
+    checked.exits(1).blames_the_marked_lines();
+}
+
+#[test]
+fn a_dropped_future_is_told_from_a_lost_select_and_an_aborted_task() {
+    let checked = Check::of("never_awaited").run();
+    checked.exits(1).blames_the_marked_lines();
+    for finding in checked.findings() {
+        assert_eq!(finding["code"], "never-awaited", "{checked}");
+    }
+}
+
+#[test]
+fn healthy_work_is_left_alone() {
+    let checked = Check::of("clean").run();
+    checked.exits(0);
+    assert!(checked.findings().is_empty(), "{checked}");
+    assert_eq!(checked.json["verdict"], "pass");
+}
+
+#[test]
+fn a_busy_machine_is_not_the_programs_fault() {
+    let checked = Check::of("descheduled").run();
+    checked.exits(0);
+    assert!(checked.findings().is_empty(), "{checked}");
+}
+
+#[test]
+fn a_poll_that_never_ends_is_reported_while_it_lasts() {
+    let checked = Check::of("endless").args(&["2"]).run();
+    checked.exits(1).blames_the_marked_lines();
+    assert_eq!(checked.only()["ongoing"], true);
+}
+
+#[test]
+fn what_a_killed_process_had_is_delivered() {
+    for way in ["kill", "abort"] {
+        let checked = Check::of("killed").args(&[way]).run();
+        let signal = if way == "kill" { 9 } else { 6 };
+        checked.exits(128 + signal).blames_the_marked_lines();
+    }
+}
+
+#[test]
+fn block_in_place_is_not_a_finding() {
+    let checked = Check::of("block_in_place").run();
+    checked.exits(1).blames_the_marked_lines();
+    checked.only();
+}
+
+#[test]
+fn the_innermost_watched_future_is_blamed() {
+    let checked = Check::of("nested").run();
+    checked.exits(1).blames_the_marked_lines();
+    let finding = checked.only();
+    assert_eq!(finding["task"]["name"], "reload");
+    assert_eq!(finding["task"]["kind"], "future");
+}
+
+#[test]
+fn a_task_of_a_local_set_is_seen_through_its_wrapper() {
+    let checked = Check::of("local_set").run();
+    checked.exits(1).blames_the_marked_lines();
+    assert_eq!(checked.only()["task"]["kind"], "local");
+}
+
+#[test]
+fn the_root_future_is_watched() {
+    let checked = Check::of("root_future").run();
+    checked.exits(1).blames_the_marked_lines();
+    assert_eq!(checked.only()["task"]["kind"], "block_on");
+}
+
+#[test]
+fn a_current_thread_runtime_is_watched() {
+    Check::of("current_thread")
+        .run()
+        .exits(1)
+        .blames_the_marked_lines();
+}
+
+#[test]
+fn a_panic_loses_nothing_and_confuses_nothing() {
+    Check::of("panicking_poll")
+        .run()
+        .exits(1)
+        .blames_the_marked_lines();
+}
+
+#[test]
+fn hooks_of_the_programs_own_still_run() {
+    Check::of("own_runtime")
+        .run()
+        .exits(1)
+        .blames_the_marked_lines();
+}
+
+#[test]
+#[cfg_attr(
+    not(tokio_unstable),
+    ignore = "tokio has no task hooks without tokio_unstable"
+)]
+fn plain_tokio_spawns_are_seen() {
+    Check::of("tokio_spawn")
+        .run()
+        .exits(1)
+        .blames_the_marked_lines();
+}
+
+#[test]
+#[cfg_attr(tokio_unstable, ignore = "with tokio_unstable they are seen")]
+fn a_known_blind_spot_is_said_aloud() {
+    let checked = Check::of("tokio_spawn").run();
+    assert!(checked.findings().is_empty(), "{checked}");
+    assert!(checked.text().contains("tokio_unstable"), "{checked}");
+}
+
+#[test]
+fn light_timing_finds_the_same_line() {
+    for specimen in ["thread_sleep", "cpu_loop", "std_mutex"] {
+        Check::of(specimen)
+            .env("ASYNCWATCH_TIMING", "light")
+            .run()
+            .exits(1)
+            .blames_the_marked_lines();
+    }
+}
+
+#[test]
+fn ten_thousand_slow_polls_are_few_findings() {
+    let checked = Check::of("repeats").run();
+    checked.exits(1);
+    let findings = checked.findings();
+    assert!(findings.len() <= 4, "{checked}");
+    let count: u64 = findings.iter().filter_map(|f| f["count"].as_u64()).sum();
+    assert!(count >= 1_000, "{checked}");
+}
+
+#[test]
+fn mini_redis_is_clean() {
+    Check::of("mini_redis").args(&["clean"]).run().exits(0);
+}
+
+#[test]
+#[cfg_attr(not(tokio_unstable), ignore = "mini-redis spawns its tasks itself")]
+fn one_slow_command_in_front_of_mini_redis_is_named() {
+    Check::of("mini_redis")
+        .args(&["slow"])
+        .run()
+        .exits(1)
+        .blames_the_marked_lines();
+}
+
+#[test]
+fn levels_decide_what_fails() {
+    let allowed = Check::of("thread_sleep")
+        .with(&["--allow", "slow-poll"])
+        .run();
+    allowed.exits(0);
+    let warned = Check::of("thread_sleep")
+        .with(&["--warn", "slow-poll"])
+        .run();
+    warned.exits(0);
+    assert!(warned.text().contains("warning[slow-poll]"), "{warned}");
+}
+
+#[test]
+fn a_higher_limit_passes() {
+    Check::of("thread_sleep")
+        .with(&["--max-poll", "60s"])
+        .run()
+        .exits(0);
+}
+
+#[test]
+fn a_program_that_is_not_watched_is_never_a_silent_pass() {
+    let output = asyncwatch_tests::asyncwatch()
+        .args(["check", "--", "true"])
+        .output()
+        .expect("asyncwatch runs");
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("no watched process"), "{said}");
+}
