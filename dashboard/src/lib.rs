@@ -1,10 +1,19 @@
 //! The `asyncwatch` command as a library: its terminal dashboard, and the parts
 //! that its other commands share.
 //!
-//! Data flows from [`discover`] (where are programs?) through [`client`] (what do
-//! they tell?) and [`model`] (what is known?) to [`tui`] (what is seen?).
+//! [`main`] is the whole command. In its dashboard, data flows from [`discover`]
+//! (where are programs?) through [`client`] (what do they tell?) and [`model`] (what
+//! is known?) to [`tui`] (what is seen?).
 
+mod check;
+mod cli;
 pub mod client;
 pub mod discover;
+mod explain;
+mod gather;
 pub mod model;
+mod report;
+mod run;
 pub mod tui;
+
+pub use cli::main;

@@ -1,2 +1,5 @@
-//! x
-fn main() {}
+//! The `asyncwatch` command.
+
+fn main() -> std::process::ExitCode {
+    asyncwatch_dashboard::main()
+}

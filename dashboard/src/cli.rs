@@ -1,0 +1,350 @@
+//! The command line: what can be asked for, and which command answers.
+//!
+//! Only words and their meaning; each command is a module of its own.
+
+use std::{ffi::OsString, path::Path, process::ExitCode, time::Duration};
+
+use anyhow::Context;
+use asyncwatch_findings::{Code, Level};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::{check, client::Target, explain, report::Output, run};
+
+/// Wrong usage, or nothing was watched.
+pub(crate) const EXIT_UNUSABLE: u8 = 2;
+
+const ABOUT: &str = "Finds what blocks a tokio program: slow polls, caught while they block, and futures nobody awaited";
+
+const EXAMPLES: &str = "\
+Examples:
+  asyncwatch                          watch a program that already runs here
+  asyncwatch 127.0.0.1:6670           watch the program that listens there
+  asyncwatch run -- cargo run         start a program, and the dashboard on it
+  asyncwatch check -- cargo test      run the tests; fail if something blocked
+  asyncwatch explain slow-poll        what a finding means, and how to fix it
+
+The program has to be built with the `asyncwatch` crate and its feature `enabled`,
+and run under `#[asyncwatch::main]` or `#[asyncwatch::test]`.";
+
+#[derive(Debug, Parser)]
+#[command(name = "asyncwatch", version, about = ABOUT, after_help = EXAMPLES)]
+#[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+
+    /// Address of the program to watch, as `host:port` or a port alone
+    ///
+    /// Without it, programs of this user on this machine are found.
+    #[arg(value_parser = parse_target)]
+    addr: Option<Target>,
+
+    /// When to use colours
+    #[arg(long, global = true, value_enum, default_value_t)]
+    color: Color,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start a program, and the dashboard on it
+    Run(RunArgs),
+    /// Run a command, and fail if a watched program in it blocked its runtime
+    #[command(after_help = CHECK_HELP)]
+    Check(CheckArgs),
+    /// Show what a finding means, how it is found, and how to fix or allow it
+    Explain {
+        /// Code of the finding; without it, all of them are listed
+        code: Option<Code>,
+    },
+}
+
+const CHECK_HELP: &str = "\
+Exit codes:
+  0  no finding at deny level
+  1  findings at deny level
+  2  wrong usage, or nothing was watched
+  the command's own code if it failed by itself; 128 + N if signal N ended it";
+
+/// What `asyncwatch run` was asked for.
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// No dashboard: print findings as text when the program ends
+    #[arg(long)]
+    pub(crate) headless: bool,
+
+    /// Stop the program after this long, such as `10s`
+    #[arg(long = "for", value_name = "DURATION", requires = "headless", value_parser = parse_duration)]
+    pub(crate) duration: Option<Duration>,
+
+    #[command(flatten)]
+    pub(crate) watch: WatchArgs,
+
+    /// The program and its arguments
+    #[arg(value_name = "CMD", required = true, trailing_var_arg = true)]
+    pub(crate) command: Vec<OsString>,
+}
+
+/// What `asyncwatch check` was asked for.
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// Also write a report to a file; may be repeated [formats: text, json]
+    #[arg(long = "report", value_name = "FORMAT=PATH")]
+    pub(crate) reports: Vec<Output>,
+
+    /// Findings of this kind fail the check (the default for all of them)
+    #[arg(long, value_name = "CODE")]
+    deny: Vec<Code>,
+
+    /// Findings of this kind are shown and do not fail the check
+    #[arg(long, value_name = "CODE")]
+    warn: Vec<Code>,
+
+    /// Findings of this kind are counted and not shown
+    #[arg(long, value_name = "CODE")]
+    allow: Vec<Code>,
+
+    #[command(flatten)]
+    pub(crate) watch: WatchArgs,
+
+    /// The command and its arguments, for example `cargo test`
+    #[arg(value_name = "CMD", required = true, trailing_var_arg = true)]
+    pub(crate) command: Vec<OsString>,
+}
+
+/// What both say about how to watch and how to show it.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct WatchArgs {
+    /// How long a poll may hold its thread, such as `50ms`
+    ///
+    /// Default: what the program says, else 100 ms; 2 ms is the shortest.
+    #[arg(long, value_name = "DURATION", value_parser = parse_limit)]
+    pub(crate) max_poll: Option<Duration>,
+
+    /// Show the stack below each finding
+    #[arg(long)]
+    pub(crate) stacks: bool,
+}
+
+impl CheckArgs {
+    /// The level of each kind of finding that was named; a kind that is named
+    /// twice gets the more serious level.
+    pub(crate) fn levels(&self) -> Vec<(Code, Level)> {
+        let at = |codes: &[Code], level| codes.iter().map(move |&code| (code, level)).collect();
+        let named: [Vec<_>; 3] = [
+            at(&self.allow, Level::Allow),
+            at(&self.warn, Level::Warn),
+            at(&self.deny, Level::Deny),
+        ];
+        named.concat()
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Color {
+    /// On a terminal, unless `NO_COLOR` is set
+    #[default]
+    Auto,
+    Always,
+    Never,
+}
+
+impl Color {
+    fn on(self, stream: &impl anstream::stream::RawStream) -> bool {
+        match self {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto => anstream::AutoStream::choice(stream) != anstream::ColorChoice::Never,
+        }
+    }
+}
+
+/// Runs the `asyncwatch` command with this process's arguments.
+///
+/// Everything the binary does, so that another package can build the same command.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse_from(arguments(std::env::args_os()));
+    match dispatch(cli) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("asyncwatch: {error:#}");
+            ExitCode::from(EXIT_UNUSABLE)
+        }
+    }
+}
+
+/// Cargo runs `cargo-asyncwatch asyncwatch …`: the second word is not ours.
+fn arguments(all: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let mut all: Vec<OsString> = all.collect();
+    let under_cargo = all
+        .first()
+        .and_then(|program| Path::new(program).file_stem())
+        .is_some_and(|name| name == "cargo-asyncwatch");
+    if under_cargo && all.get(1).is_some_and(|word| word == "asyncwatch") {
+        all.remove(1);
+    }
+    all
+}
+
+fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
+    let on_terminal = cli.color.on(&std::io::stderr());
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    match cli.command {
+        Some(Command::Explain { code }) => explain::explain(code),
+        Some(Command::Check(args)) => runtime.block_on(check::check(args, on_terminal)),
+        Some(Command::Run(args)) => runtime.block_on(run::run(args, on_terminal)),
+        None => runtime.block_on(run::attach(cli.addr, cli.color.on(&std::io::stdout()))),
+    }
+}
+
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    let duration = humantime::parse_duration(text)
+        .map_err(|error| format!("{error}; write it as `10s`, `250ms` or `1.5s`"))?;
+    match duration {
+        Duration::ZERO => Err("it has to be longer than zero".to_owned()),
+        duration => Ok(duration),
+    }
+}
+
+/// Shorter limits than this are not watched for.
+const MAX_POLL_MIN: Duration = Duration::from_millis(2);
+
+fn parse_limit(text: &str) -> Result<Duration, String> {
+    match parse_duration(text)? {
+        limit if limit < MAX_POLL_MIN => Err("the shortest limit is 2ms".to_owned()),
+        limit => Ok(limit),
+    }
+}
+
+/// A mistyped command must not become a host name.
+fn parse_target(text: &str) -> Result<Target, String> {
+    let is_address =
+        text.contains([':', '.']) || text == "localhost" || text.parse::<u16>().is_ok();
+    if !is_address {
+        return Err(
+            "neither a command nor an address such as 127.0.0.1:6670; see `asyncwatch --help`"
+                .to_owned(),
+        );
+    }
+    text.parse().map_err(|error| format!("{error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn parse(words: &[&str]) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(arguments(words.iter().map(OsString::from)))
+    }
+
+    #[test]
+    fn the_definition_holds() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn commands_keep_their_own_flags() {
+        for words in [
+            &["asyncwatch", "check", "--", "cargo", "test", "--release"][..],
+            &["asyncwatch", "check", "cargo", "test", "--release"],
+            &[
+                "cargo-asyncwatch",
+                "asyncwatch",
+                "check",
+                "--",
+                "cargo",
+                "test",
+                "--release",
+            ],
+        ] {
+            let Some(Command::Check(args)) = parse(words).expect("valid").command else {
+                panic!("{words:?} is a check");
+            };
+            assert_eq!(args.command, ["cargo", "test", "--release"]);
+        }
+    }
+
+    #[test]
+    fn the_more_serious_level_wins() {
+        let words = [
+            "asyncwatch",
+            "check",
+            "--deny",
+            "slow-poll",
+            "--allow",
+            "slow-poll",
+            "--warn",
+            "never-awaited",
+            "true",
+        ];
+        let Some(Command::Check(args)) = parse(&words).expect("valid").command else {
+            panic!("it is a check");
+        };
+        let last = |code| {
+            args.levels()
+                .into_iter()
+                .rev()
+                .find(|(of, _)| *of == code)
+                .map(|(_, level)| level)
+        };
+        assert_eq!(last(Code::SlowPoll), Some(Level::Deny));
+        assert_eq!(last(Code::NeverAwaited), Some(Level::Warn));
+    }
+
+    #[test]
+    fn mistakes_are_told() {
+        for (words, part) in [
+            (
+                &["asyncwatch", "chekc"][..],
+                "neither a command nor an address",
+            ),
+            (&["asyncwatch", "check"], "required"),
+            (
+                &["asyncwatch", "check", "--max-poll", "fast", "true"],
+                "write it as",
+            ),
+            (
+                &["asyncwatch", "check", "--max-poll", "1ms", "true"],
+                "the shortest limit is 2ms",
+            ),
+            (
+                &["asyncwatch", "check", "--deny", "slow-pole", "true"],
+                "known are slow-poll, never-awaited",
+            ),
+            (
+                &["asyncwatch", "check", "--report", "pdf=x", "true"],
+                "text, json",
+            ),
+            (&["asyncwatch", "run", "--for", "10s", "true"], "--headless"),
+            (
+                &["asyncwatch", "run", "--headless", "--for", "0s", "true"],
+                "longer than zero",
+            ),
+            (&["asyncwatch", "explain", "nonsense"], "known are"),
+        ] {
+            let error = parse(words).expect_err("invalid").to_string();
+            assert!(error.contains(part), "{words:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn addresses_are_read() {
+        for text in [
+            "127.0.0.1:6670",
+            "6670",
+            "localhost",
+            "[::1]:6670",
+            "dev.example:80",
+        ] {
+            assert!(
+                parse(&["asyncwatch", text]).expect("valid").addr.is_some(),
+                "{text}"
+            );
+        }
+    }
+}

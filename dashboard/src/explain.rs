@@ -1,0 +1,71 @@
+//! `asyncwatch explain`: the page of a finding's code, or the list of codes.
+
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
+
+use anyhow::Context;
+use asyncwatch_findings::Code;
+
+pub(crate) fn explain(code: Option<Code>) -> anyhow::Result<ExitCode> {
+    let text = code.map_or_else(list, |code| code.explain().to_owned());
+    match io::stdout().write_all(text.as_bytes()) {
+        // Whoever reads it has seen enough: `asyncwatch explain slow-poll | head`.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+        result => result.context("cannot write to standard output")?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn list() -> String {
+    let lines = Code::ALL
+        .iter()
+        .map(|code| format!("{code:<16}{}\n", summary(*code)));
+    let pages: String = lines.collect();
+    format!("{pages}\n`asyncwatch explain CODE` shows what one means and how to fix it\n")
+}
+
+/// The first sentence below the page's title.
+fn summary(code: Code) -> String {
+    let paragraph = code.explain().split("\n\n").nth(1).unwrap_or_default();
+    let joined = paragraph.split_whitespace().collect::<Vec<_>>().join(" ");
+    let end = joined.find([':', '(']).unwrap_or(joined.len());
+    joined[..end].trim().trim_end_matches('.').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_is_listed_with_a_sentence() {
+        for code in Code::ALL {
+            let summary = summary(*code);
+            assert!((20..100).contains(&summary.len()), "{code}: {summary:?}");
+            assert!(list().contains(code.as_str()));
+        }
+    }
+
+    #[test]
+    fn pages_tell_the_same_things_in_the_same_order() {
+        for code in Code::ALL {
+            let titles: Vec<&str> = code
+                .explain()
+                .lines()
+                .filter(|line| line.starts_with('#'))
+                .collect();
+            assert_eq!(titles[0], format!("# {code}"));
+            assert_eq!(
+                titles[1..],
+                [
+                    "## What it means",
+                    "## How it is found",
+                    "## Known false alarms and blind spots",
+                    "## How to fix it",
+                    "## How to allow it"
+                ],
+            );
+        }
+    }
+}

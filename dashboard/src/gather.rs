@@ -1,0 +1,149 @@
+//! Gathers what instrumented processes report while a command runs.
+//!
+//! They are told by environment where to put their report streams (see
+//! [`asyncwatch_findings::Event`] for the format); here the streams are read, with
+//! tolerance for whatever killed or hostile processes leave behind. What the
+//! findings mean for the command's success is judged elsewhere.
+
+mod budget;
+mod stream;
+
+use std::{
+    collections::BTreeMap,
+    ffi::{OsStr, OsString},
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    time::Duration,
+};
+
+use anyhow::Context;
+use asyncwatch_findings::{Code, Level};
+use tempfile::TempDir;
+
+pub(crate) use self::stream::Watched;
+use self::{budget::Budget, stream::Stream};
+
+/// Most report streams that are read; `cargo test` of a large workspace starts a
+/// few hundred processes.
+const STREAMS_MAX: usize = 4_096;
+
+/// What instrumented processes are told to do.
+#[derive(Clone, Debug)]
+pub(crate) struct Orders {
+    pub(crate) max_poll: Option<Duration>,
+    pub(crate) levels: Vec<(Code, Level)>,
+    /// Value of `ASYNCWATCH_ADDR`: `off` or an address.
+    pub(crate) addr: &'static str,
+}
+
+/// A private directory for report streams, and what was read from it so far.
+pub(crate) struct Gathering {
+    directory: TempDir,
+    streams: BTreeMap<OsString, Stream>,
+    budget: Budget,
+}
+
+/// Everything that was read.
+#[derive(Debug, Default)]
+pub(crate) struct Gathered {
+    /// In the order of their process ids.
+    pub(crate) processes: Vec<Watched>,
+    /// Findings and streams beyond the bounds, which were left out.
+    pub(crate) left_out: u64,
+}
+
+impl Gathering {
+    pub(crate) fn new() -> anyhow::Result<Gathering> {
+        let directory = tempfile::Builder::new()
+            .prefix("asyncwatch-")
+            .permissions(fs::Permissions::from_mode(0o700))
+            .tempdir()
+            .context(
+                "cannot create a directory for reports; set TMPDIR to one that can be written to",
+            )?;
+        Ok(Gathering {
+            directory,
+            streams: BTreeMap::new(),
+            budget: Budget::default(),
+        })
+    }
+
+    /// The variables to set for the command.
+    pub(crate) fn environment(&self, orders: &Orders) -> Vec<(&'static str, OsString)> {
+        let mut variables = vec![
+            ("ASYNCWATCH", OsString::from("1")),
+            ("ASYNCWATCH_REPORT", self.directory.path().into()),
+            ("ASYNCWATCH_ADDR", orders.addr.into()),
+        ];
+        if let Some(limit) = orders.max_poll {
+            variables.push((
+                "ASYNCWATCH_MAX_POLL",
+                format!("{}ns", limit.as_nanos()).into(),
+            ));
+        }
+        if !orders.levels.is_empty() {
+            variables.push(("ASYNCWATCH_LEVELS", levels(&orders.levels).into()));
+        }
+        variables
+    }
+
+    /// Reads what is new. Never fails: what cannot be read is not there.
+    pub(crate) fn read(&mut self) {
+        self.discover();
+        for stream in self.streams.values_mut() {
+            stream.read(&mut self.budget);
+        }
+    }
+
+    /// The processes known so far.
+    pub(crate) fn processes(&self) -> impl Iterator<Item = &Watched> {
+        self.streams.values().map(Stream::process)
+    }
+
+    /// Reads the rest; nothing more is expected.
+    pub(crate) fn finish(mut self) -> Gathered {
+        self.read();
+        let mut processes: Vec<Watched> = self
+            .streams
+            .into_values()
+            .filter_map(|stream| stream.finish(&mut self.budget))
+            .collect();
+        processes.sort_by_key(|process| (process.info.pid, process.info.started_unix_ns));
+        Gathered {
+            processes,
+            left_out: self.budget.left_out(),
+        }
+    }
+
+    fn discover(&mut self) {
+        let Ok(entries) = fs::read_dir(self.directory.path()) else {
+            return;
+        };
+        for entry in entries.flatten() {
+            let name = entry.file_name();
+            let is_stream = Path::new(&name).extension() == Some(OsStr::new("jsonl"))
+                && entry.file_type().is_ok_and(|kind| kind.is_file());
+            if !is_stream || self.streams.contains_key(&name) {
+                continue;
+            }
+            if self.streams.len() >= STREAMS_MAX {
+                self.budget.leave_out_stream(name);
+                continue;
+            }
+            self.streams.insert(name, Stream::new(entry.path()));
+        }
+    }
+}
+
+/// `slow-poll=deny,never-awaited=warn`.
+fn levels(levels: &[(Code, Level)]) -> String {
+    let entries: Vec<String> = levels
+        .iter()
+        .map(|(code, level)| format!("{code}={level}"))
+        .collect();
+    entries.join(",")
+}
+
+#[cfg(test)]
+mod tests;

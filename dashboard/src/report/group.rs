@@ -1,0 +1,83 @@
+//! Equal findings of several processes, as one.
+
+use std::collections::HashMap;
+
+use asyncwatch_findings::{Code, Finding, Level};
+
+use crate::gather::Watched;
+
+/// One problem, wherever it was seen.
+#[derive(Clone, Debug)]
+pub(crate) struct Group {
+    /// The worst occurrence, with the counts of all.
+    pub(crate) finding: Finding,
+    /// Ids of the processes it was seen in.
+    pub(crate) pids: Vec<u32>,
+}
+
+/// Findings with the same fingerprint are one; the worst come first.
+pub(super) fn group(processes: &[Watched], caps: &[(Code, Level)]) -> Vec<Group> {
+    let mut groups: HashMap<Key, Group> = HashMap::new();
+    for process in processes {
+        for finding in process.findings.values() {
+            let finding = capped(finding.clone(), caps);
+            let group = Group {
+                finding,
+                pids: vec![process.info.pid],
+            };
+            match groups.get_mut(&key(&group.finding)) {
+                Some(known) => known.add(group),
+                None => drop(groups.insert(key(&group.finding), group)),
+            }
+        }
+    }
+    let mut groups: Vec<Group> = groups.into_values().collect();
+    groups.sort_by(|a, b| {
+        b.weight()
+            .cmp(&a.weight())
+            .then_with(|| key(&a.finding).cmp(&key(&b.finding)))
+    });
+    groups
+}
+
+/// What a machine without a free CPU did to a poll says nothing about the poll:
+/// it is never merged with what the poll did itself.
+type Key = (Code, bool, String);
+
+fn key(finding: &Finding) -> Key {
+    let descheduled = finding.class == Some(asyncwatch_findings::Class::Descheduled);
+    (finding.code, descheduled, finding.fingerprint.clone())
+}
+
+fn capped(mut finding: Finding, caps: &[(Code, Level)]) -> Finding {
+    let cap = caps.iter().rev().find(|(code, _)| *code == finding.code);
+    if let Some((_, level)) = cap {
+        finding.level = finding.level.min(*level);
+    }
+    finding
+}
+
+impl Group {
+    fn add(&mut self, other: Group) {
+        let (worse, better) = if other.finding.wall > self.finding.wall {
+            (other.finding, self.finding.clone())
+        } else {
+            (self.finding.clone(), other.finding)
+        };
+        self.finding = Finding {
+            level: worse.level.max(better.level),
+            count: worse.count.saturating_add(better.count),
+            ongoing: worse.ongoing || better.ongoing,
+            first_unix_ns: worse.first_unix_ns.min(better.first_unix_ns),
+            last_unix_ns: worse.last_unix_ns.max(better.last_unix_ns),
+            ..worse
+        };
+        self.pids.extend(other.pids);
+        self.pids.dedup();
+    }
+
+    /// More serious levels first, then longer polls, then more frequent ones.
+    fn weight(&self) -> impl Ord + use<> {
+        (self.finding.level, self.finding.wall, self.finding.count)
+    }
+}
