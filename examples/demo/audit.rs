@@ -8,7 +8,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use asyncwatch::WatchExt;
 use tokio::{fs::OpenOptions, io::AsyncWriteExt, sync::mpsc, time::interval};
 
 use crate::stop::Stop;
@@ -48,10 +47,10 @@ impl Audit {
 pub fn start(directory: &Path, stop: &Stop) -> io::Result<Audit> {
     let (queue, events) = mpsc::channel(QUEUE_EVENTS_MAX);
     let log = directory.join("audit.log");
-    tokio::spawn(write(log, events).watched_as("audit writer"));
+    asyncwatch::spawn(write(log, events));
 
     let archive = Archive::create(&directory.join("audit.archive"))?;
-    tokio::spawn(archive.run(stop.wait()).watched_as("audit archive"));
+    asyncwatch::spawn(archive.run(stop.wait()));
     Ok(Audit { queue })
 }
 

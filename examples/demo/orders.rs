@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use asyncwatch::WatchExt;
 use axum::{Json, extract::State};
 use rusqlite::{Connection, Row};
 use serde::{Deserialize, Serialize};
@@ -53,7 +54,8 @@ pub async fn place(
     if books.is_empty() {
         return Err(ShopError::Invalid("the basket is empty"));
     }
-    let shipping = shelf.shipping(books.len() as u64 * GRAMS_PER_BOOK).await?;
+    let grams = books.len() as u64 * GRAMS_PER_BOOK;
+    let shipping = shelf.shipping(grams).watched_as("shipping").await?;
     let order = shelf
         .database
         .call(move |connection| insert(connection, token, &books))

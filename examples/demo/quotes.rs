@@ -6,7 +6,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use asyncwatch::WatchExt;
 use tokio::time::interval;
 
 use crate::carrier::Price;
@@ -22,7 +21,7 @@ impl Quotes {
     /// An empty cache, and the janitor that keeps it small.
     pub fn start() -> Arc<Self> {
         let quotes = Arc::new(Self::default());
-        tokio::spawn(Arc::clone(&quotes).keep_clean().watched_as("quote janitor"));
+        asyncwatch::spawn(Arc::clone(&quotes).keep_clean());
         quotes
     }
 

@@ -8,7 +8,6 @@ use std::{
     time::Duration,
 };
 
-use asyncwatch::WatchExt;
 use axum::{
     extract::FromRequestParts,
     http::{HeaderMap, request::Parts},
@@ -65,7 +64,7 @@ impl Sessions {
         sessions.1 += 1;
         let token = Token(sessions.1);
         sessions.0.insert(token, inbox);
-        tokio::spawn(Arc::clone(self).run(token, commands).watched_as("session"));
+        asyncwatch::spawn(Arc::clone(self).run(token, commands));
         token
     }
 

@@ -9,7 +9,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use asyncwatch::WatchExt;
 use axum::{
     extract::{Request, State},
     middleware::Next,
@@ -41,8 +40,8 @@ pub async fn measure(State(shelf): State<Arc<Shelf>>, request: Request, next: Ne
 
 /// Keeps `file` up to date and prints a line now and then.
 pub fn start(shelf: &Arc<Shelf>, file: PathBuf) {
-    tokio::spawn(flush(Arc::clone(shelf), file).watched_as("statistics flusher"));
-    tokio::spawn(print(Arc::clone(shelf)).watched_as("statistics printer"));
+    asyncwatch::spawn(flush(Arc::clone(shelf), file));
+    asyncwatch::spawn(print(Arc::clone(shelf)));
 }
 
 async fn flush(shelf: Arc<Shelf>, file: PathBuf) -> std::io::Result<()> {

@@ -5,7 +5,6 @@
 
 use std::time::Duration;
 
-use asyncwatch::WatchExt;
 use axum::{body::Bytes, http::Method};
 use serde::Deserialize;
 use serde_json::json;
@@ -31,14 +30,14 @@ pub fn start(shop: &Shop, stop: &Stop) -> JoinSet<()> {
         .enumerate()
     {
         let shopper = shopper(client.clone(), token, number as u64);
-        customers.spawn(until(stop, shopper).watched_as("shopper"));
+        customers.spawn(until(stop, shopper));
     }
     for number in 0..BROWSERS {
         let browser = browser(client.clone(), number);
-        customers.spawn(until(stop, browser).watched_as("browser"));
+        customers.spawn(until(stop, browser));
     }
-    customers.spawn(until(stop, newcomers(client.clone())).watched_as("newcomers"));
-    customers.spawn(until(stop, manager(client)).watched_as("manager"));
+    customers.spawn(until(stop, newcomers(client.clone())));
+    customers.spawn(until(stop, manager(client)));
     customers
 }
 
