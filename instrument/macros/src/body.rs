@@ -8,8 +8,9 @@
 use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
+use syn::token::Brace;
 use syn::visit_mut::{self, VisitMut};
-use syn::{Block, ReturnType, Signature, Type};
+use syn::{Block, ReturnType, Signature, Stmt, Type};
 
 use crate::facade::Facade;
 
@@ -66,7 +67,20 @@ impl Output {
 /// their arguments in every edition.
 pub(crate) fn typed(block: &Block, output: &Output) -> TokenStream {
     let hint = output.early_return();
+    let block = required_braces(block);
     quote!(#hint #block)
+}
+
+/// The compiler finds the braces around a lone expression unnecessary, except
+/// where they come from a macro. (The edition of braces decides when temporaries
+/// go, but only if there are variables, so others keep theirs.)
+fn required_braces(block: &Block) -> Block {
+    let mut block = block.clone();
+    if let [Stmt::Expr(_, None)] = block.stmts[..] {
+        let at_block = Span::call_site().located_at(block.brace_token.span.join());
+        block.brace_token = Brace(at_block);
+    }
+    block
 }
 
 /// `!` cannot be written here on stable Rust; a projection that normalises to it

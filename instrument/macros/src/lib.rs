@@ -75,8 +75,10 @@ pub fn test(args: TokenStream, item: TokenStream) -> TokenStream {
 /// `#[async_trait]` makes) are covered too. It can be stacked with other
 /// attribute macros in any order: those that stand below it are expanded first.
 ///
-/// A watched future is 8 bytes larger than an unwatched one. Futures that a
-/// `select!` inside a watched item was free to drop are not reported.
+/// A watched future is one pointer larger than an unwatched one. Futures that a
+/// `select!` inside a watched item was free to drop are not reported. Where a
+/// function is handed over as a value (`get(handler)`), the place of the call is
+/// not known; the function is.
 ///
 /// What changes for the function: it becomes a plain `fn` that returns
 /// `impl Future`, so a `#[must_use]` of its own speaks of the future rather than

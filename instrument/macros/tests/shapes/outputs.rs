@@ -74,6 +74,10 @@ async fn unit_with_return(stop: bool) {
 }
 
 #[asyncwatch::watch]
+#[rustfmt::skip]
+async fn one_line(text: &str) -> usize { std::future::ready(text).await.len() }
+
+#[asyncwatch::watch]
 async fn default_of_output() -> Vec<String> {
     Default::default()
 }
@@ -107,6 +111,7 @@ fn outputs_come_through() {
     assert_eq!(quietly(closure_returned())(1), 2);
     quietly(unit_with_return(true));
     quietly(unit_with_return(false));
+    assert_eq!(quietly(one_line("abc")), 3);
     assert!(quietly(default_of_output()).is_empty());
     assert_eq!(quietly(integer_from_output(true)), 1 << 40);
     assert_eq!(quietly(temporaries(vec![1, 2].into())), 2);
