@@ -1,0 +1,349 @@
+//! `asyncwatch check` over fake instrumented programs: every exit code, and every
+//! kind of trouble that a report stream can be in.
+
+use std::{fs, io::Write, process::Stdio};
+
+use crate::fake::*;
+use asyncwatch_findings::{Class, Finding, Level};
+use expect_test::expect;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+fn clean(scene: &Scene) -> String {
+    scene.reports("clean", &[process(), totals(), end()])
+}
+
+fn failing(scene: &Scene) -> String {
+    scene.reports(
+        "failing",
+        &[process(), found(slow_poll(Level::Deny)), totals(), end()],
+    )
+}
+
+#[test]
+fn clean_programs_pass() {
+    let scene = Scene::new();
+    let script = clean(&scene);
+    scene
+        .asyncwatch(&["check"], &script)
+        .exits(0)
+        .says("1 process watched: 10 polls of 2 tasks")
+        .says("no findings");
+}
+
+#[test]
+fn findings_at_deny_level_fail() {
+    let scene = Scene::new();
+    let done = scene.asyncwatch(&["check"], &failing(&scene)).exits(1);
+    expect![[r#"
+
+        error[slow-poll]: task `session` held worker 1 for 512 ms (limit 100 ms)
+          --> /build/app/src/session.rs:42 in app::session::load
+           |
+           | blocked in clock_nanosleep for 511 ms
+           = note: `asyncwatch explain slow-poll` says more
+
+        asyncwatch: 1 process watched: 10 polls of 2 tasks
+        asyncwatch: 1 error
+    "#]]
+    .assert_eq(&done.stderr);
+}
+
+#[test]
+fn findings_at_other_levels_pass() {
+    let scene = Scene::new();
+    let script = scene.reports(
+        "warned",
+        &[process(), found(slow_poll(Level::Warn)), totals(), end()],
+    );
+    scene
+        .asyncwatch(&["check"], &script)
+        .exits(0)
+        .says("warning[slow-poll]")
+        .says("1 warning");
+    scene
+        .asyncwatch(&["check", "--warn", "slow-poll"], &failing(&scene))
+        .exits(0)
+        .says("warning[slow-poll]");
+    let allowed = scene
+        .asyncwatch(&["check", "--allow", "slow-poll"], &failing(&scene))
+        .exits(0);
+    allowed
+        .does_not_say("session.rs")
+        .says("1 finding not shown because its level is allow");
+}
+
+#[test]
+fn descheduled_polls_pass() {
+    let scene = Scene::new();
+    let descheduled = Finding {
+        class: Some(Class::Descheduled),
+        ..slow_poll(Level::Deny)
+    };
+    let script = scene.reports("busy", &[process(), found(descheduled), totals(), end()]);
+    scene
+        .asyncwatch(&["check"], &script)
+        .exits(0)
+        .says("only because the machine had no CPU free");
+}
+
+#[test]
+fn nothing_watched_is_no_pass() {
+    let scene = Scene::new();
+    scene
+        .asyncwatch(&["check"], "true")
+        .exits(2)
+        .says("no watched process reported")
+        .says("features = [\"enabled\"]");
+    let idle = scene.reports("idle", &[process(), end()]);
+    scene
+        .asyncwatch(&["check"], &idle)
+        .exits(2)
+        .says("no watched task was polled");
+}
+
+#[test]
+fn commands_that_fail_keep_their_code() {
+    let scene = Scene::new();
+    let script = failing(&scene) + "exit 101";
+    scene
+        .asyncwatch(&["check"], &script)
+        .exits(101)
+        .says("error[slow-poll]")
+        .says("the command exited with code 101");
+    scene
+        .asyncwatch(&["check"], "exit 3")
+        .exits(3)
+        .says("no watched process reported");
+}
+
+#[test]
+fn commands_that_a_signal_ends_are_128_and_the_signal() {
+    let scene = Scene::new();
+    let script = failing(&scene) + "kill -KILL $$";
+    scene
+        .asyncwatch(&["check"], &script)
+        .exits(137)
+        .says("error[slow-poll]")
+        .says("was ended by signal 9");
+}
+
+#[test]
+fn commands_that_cannot_start_are_told() {
+    let scene = Scene::new();
+    let start = |program: &str| {
+        scene
+            .run(scene.command(&["check", "--"]).arg(program))
+            .exits(2)
+    };
+    start("no-such-command")
+        .says("command `no-such-command` was not found; check its name, or give its path");
+    fs::write(scene.path("data"), "no program").expect("written");
+    start("./data").says("permission denied");
+}
+
+#[test]
+fn the_command_has_our_input_and_output() {
+    let scene = Scene::new();
+    let script = clean(&scene) + "read line; echo \"got $line\"; echo trouble >&2";
+    let mut child = scene
+        .command(&["check", "--", "sh", "-c", &script])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("started");
+    child
+        .stdin
+        .take()
+        .expect("piped")
+        .write_all(b"word\n")
+        .expect("written");
+    let output = child.wait_with_output().expect("ended");
+    assert_eq!(output.stdout, b"got word\n");
+    assert!(
+        output.stderr.starts_with(b"trouble\n"),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+#[test]
+fn programs_are_told_what_to_do() {
+    let scene = Scene::new();
+    let print = "echo $ASYNCWATCH $ASYNCWATCH_ADDR $ASYNCWATCH_MAX_POLL $ASYNCWATCH_LEVELS; ls -ld \"$ASYNCWATCH_REPORT\" | cut -c1-10";
+    let script = clean(&scene) + print;
+    let done = scene.run(
+        scene
+            .command(&[
+                "check",
+                "--max-poll",
+                "1.5s",
+                "--allow",
+                "slow-poll",
+                "--",
+                "sh",
+                "-c",
+                &script,
+            ])
+            .env("ASYNCWATCH", "0")
+            .env("ASYNCWATCH_LEVELS", "never-awaited=warn"),
+    );
+    expect![[r#"
+        1 off 1500000000ns slow-poll=deny,never-awaited=deny,never-awaited=warn,slow-poll=allow
+        drwx------
+    "#]]
+    .assert_eq(&done.exits(0).stdout);
+}
+
+#[test]
+fn equal_findings_of_several_processes_are_one() {
+    let scene = Scene::new();
+    let script = format!(
+        "({}) & ({}) & wait",
+        failing(&scene),
+        failing(&scene).replace("-failing.jsonl", "-other.jsonl")
+    );
+    let done = scene
+        .asyncwatch(&["check"], &script)
+        .exits(1)
+        .says("2 processes watched")
+        .says("seen twice");
+    assert_eq!(
+        done.stderr.matches("error[slow-poll]").count(),
+        1,
+        "{}",
+        done.stderr
+    );
+}
+
+#[test]
+fn killed_programs_have_said_what_they_said() {
+    let scene = Scene::new();
+    let ongoing = Finding {
+        ongoing: true,
+        message: "task `session` has held worker 1 for 512 ms and still does (limit 100 ms)"
+            .to_owned(),
+        ..slow_poll(Level::Deny)
+    };
+    let script = scene.reports("killed", &[process(), found(ongoing)]);
+    scene
+        .asyncwatch(&["check"], &script)
+        .exits(1)
+        .says("and still does")
+        .says("app (process 7000001) ended abruptly");
+}
+
+#[test]
+fn broken_reports_are_read_as_far_as_they_go() {
+    let scene = Scene::new();
+    let mut bytes = b"\xff garbage\n".to_vec();
+    for event in [process(), found(slow_poll(Level::Deny))] {
+        serde_json::to_writer(&mut bytes, &event).expect("serialisable");
+        bytes.push(b'\n');
+    }
+    bytes.extend(b"{\"event\":\"finding\",\"id\":2,\"co");
+    let script = scene.reports_bytes("broken", &bytes);
+    scene
+        .asyncwatch(&["check"], &script)
+        .exits(1)
+        .says("error[slow-poll]")
+        .says("2 lines of the processes' reports could not be read");
+    let rubbish = scene.reports_bytes("rubbish", b"nothing but rubbish\n");
+    scene
+        .asyncwatch(&["check"], &rubbish)
+        .exits(2)
+        .says("library and command differ in version");
+}
+
+#[test]
+fn a_report_directory_that_is_gone_is_no_crash() {
+    let scene = Scene::new();
+    let script = clean(&scene) + "rm -r \"$ASYNCWATCH_REPORT\"";
+    scene
+        .asyncwatch(&["check"], &script)
+        .exits(2)
+        .says("no watched process reported");
+}
+
+#[test]
+fn reports_are_written_whatever_happens() {
+    let scene = Scene::new();
+    let script = failing(&scene) + "exit 7";
+    scene
+        .asyncwatch(
+            &["check", "--report", "json=r.json", "--report", "text=r.txt"],
+            &script,
+        )
+        .exits(7);
+    let json: Value =
+        serde_json::from_str(&fs::read_to_string(scene.path("r.json")).expect("written"))
+            .expect("JSON");
+    assert_eq!(json["verdict"], "fail");
+    assert_eq!(json["command"]["exit_code"], 7);
+    assert_eq!(json["findings"][0]["code"], "slow-poll");
+    let text = fs::read_to_string(scene.path("r.txt")).expect("written");
+    assert!(text.starts_with("error[slow-poll]"), "{text}");
+    let left: Vec<_> = fs::read_dir(scene.path("."))
+        .expect("readable")
+        .flatten()
+        .map(|entry| entry.file_name())
+        .collect();
+    assert!(
+        !left
+            .iter()
+            .any(|name| name.to_string_lossy().starts_with(".asyncwatch")),
+        "{left:?}"
+    );
+}
+
+#[test]
+fn reports_that_cannot_be_written_are_told_before_the_command_runs() {
+    let scene = Scene::new();
+    for (report, part) in [
+        ("json=no/such/r.json", "create it first"),
+        ("json=.", "it is a directory"),
+        ("junit=r.xml", "formats are text, json"),
+    ] {
+        let done = scene
+            .asyncwatch(&["check", "--report", report], "echo ran")
+            .exits(2)
+            .says(part);
+        assert_eq!(done.stdout, "", "the command did not run");
+    }
+}
+
+#[test]
+fn signals_reach_the_command_and_the_report_is_printed() {
+    let scene = Scene::new();
+    let ready = scene.path("ready");
+    let script = failing(&scene)
+        + &format!(
+            "trap 'exit 5' TERM; echo up > '{}'; while :; do sleep 0.05; done",
+            ready.display()
+        );
+    let child = scene
+        .command(&["check", "--", "sh", "-c", &script])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("started");
+    wait_for(&ready);
+    kill_process(Pid::from_child(&child), Signal::TERM).expect("sent");
+    let output = child.wait_with_output().expect("ended");
+    assert_eq!(output.status.code(), Some(5));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains("error[slow-poll]"), "{stderr}");
+}
+
+#[test]
+fn colours_are_for_terminals_unless_asked_for() {
+    let scene = Scene::new();
+    scene
+        .asyncwatch(&["check"], &failing(&scene))
+        .does_not_say("\u{1b}");
+    scene
+        .asyncwatch(&["check", "--color", "always"], &failing(&scene))
+        .says("\u{1b}[1;31merror");
+}
