@@ -26,10 +26,12 @@
 //! ```
 //!
 //! A thread that sits in a system call is never signalled: `poll`, `nanosleep`
-//! and reads with a timeout would return early. The check and the signal are
-//! two steps, so a thread that goes to sleep within the microseconds between
-//! them can still see one `EINTR`; the handler is installed with `SA_RESTART`,
-//! and Rust's own sleeps, locks and I/O loops repeat by themselves.
+//! and reads with a timeout would return early. Neither is one that has only
+//! just been woken and is still on its way out of a call: its accounts must show
+//! that it has run since the last look and had no time to sleep. Between that
+//! look and the signal are a few microseconds, so a thread that goes to sleep right then can still see
+//! one `EINTR`. The handler is installed with `SA_RESTART`, and Rust's own
+//! sleeps, locks and I/O loops repeat by themselves.
 //!
 //! The kernel does not tell the frame pointer of a sleeping thread. Most code
 //! can be unwound without it; where a rule asks for it, the stack is searched
@@ -46,7 +48,7 @@
 //! |---|---|---|
 //! | [`Thread::usage_here`] | the thread itself | two system calls, 1–2 µs |
 //! | [`Thread::usage`], [`Thread::activity`] | a watchdog | 2–3 µs each |
-//! | [`Capturer::capture`] | a watchdog | 40–120 µs, most of it asleep if the thread runs |
+//! | [`Capturer::capture`] | a watchdog | 40–120 µs of a sleeper; 300–400 µs of a runner, mostly asleep |
 //! | [`Symboliser::resolve`] | a third thread | up to seconds the first time |
 //! | [`own_trace`] | any thread, not in a signal handler | 2–5 µs |
 //!
@@ -58,6 +60,8 @@ mod activity;
 mod address;
 mod debug_info;
 mod error;
+#[cfg(feature = "objects")]
+mod objects;
 mod own_trace;
 mod raw_stack;
 mod still;
@@ -85,6 +89,8 @@ pub use activity::Activity;
 pub use address::Address;
 pub use debug_info::{DebugInfo, has_debuginfo};
 pub use error::{CaptureError, Unsupported};
+#[cfg(feature = "objects")]
+pub use objects::Objects;
 pub use own_trace::own_trace;
 pub use platform::{Capturer, Modules, Thread};
 pub use raw_stack::{How, RawStack};

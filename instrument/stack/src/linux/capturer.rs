@@ -1,6 +1,7 @@
 //! Takes the stack of another thread, by the way that suits what it is doing.
 
 use super::accounts::Place;
+use super::gait::{self, Gait};
 use super::mailbox::{Asker, Order, Outcome};
 use super::memory;
 use super::signal::CaptureSignal;
@@ -13,9 +14,9 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 /// How often a thread is looked at again that moved on meanwhile.
-const ATTEMPTS_MAX: u32 = 4;
-/// How long a thread has to take the signal: longer than a time slice, so that
-/// one that waits for a CPU mostly gets there.
+const ATTEMPTS_MAX: u32 = 8;
+/// How long a thread has to take the signal: it was on a CPU just now, but may
+/// have lost it.
 const ANSWER_TIME_MAX: Duration = Duration::from_millis(20);
 /// How much longer when it is in the middle of copying.
 const COPY_TIME_MAX: Duration = Duration::from_secs(1);
@@ -79,8 +80,9 @@ impl Capturer {
     }
 
     /// The stack of `thread`, if `still` holds before, after, and, for a
-    /// running thread, on that thread itself. Blocks for 21 ms at most, and
-    /// for a second if the thread loses its CPU in the middle of copying.
+    /// running thread, on that thread itself. Mostly takes less than half a millisecond;
+    /// 40 ms if the thread is ready to run and gets no CPU, and a second if it
+    /// loses its CPU in the middle of copying.
     ///
     /// A thread cannot be asked for its own stack in this way; see
     /// [`own_trace`](crate::own_trace).
@@ -100,7 +102,7 @@ impl Capturer {
             }
             let place = thread.place();
             let found = match place {
-                Place::Running => return self.by_signal(thread, still),
+                Place::Running => self.by_signal(thread, still),
                 Place::Syscall(call) => {
                     self.by_memory(thread, place, How::Syscall(call), call.pc, call.sp)
                 }
@@ -147,6 +149,12 @@ impl Capturer {
     fn by_signal(&mut self, thread: &Thread, still: Still) -> Result<RawStack, CaptureError> {
         if thread.has_pending(self.signal.number()) {
             return Err(CaptureError::NoAnswer);
+        }
+        match gait::watch(thread, still) {
+            Gait::Running => {}
+            Gait::Stopped => return Err(CaptureError::Moved),
+            Gait::Starved => return Err(CaptureError::NoAnswer),
+            Gait::Stale => return Err(CaptureError::Stale),
         }
         let order = Order {
             still,

@@ -6,6 +6,7 @@ mod capturer;
 mod clock;
 mod describe;
 mod elf;
+mod gait;
 mod here;
 mod loaded;
 mod mailbox;
