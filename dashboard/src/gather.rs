@@ -6,6 +6,7 @@
 //! findings mean for the command's success is judged elsewhere.
 
 mod budget;
+mod names;
 mod stream;
 
 use std::{
@@ -109,6 +110,7 @@ impl Gathering {
             .into_values()
             .filter_map(|stream| stream.finish(&mut self.budget))
             .collect();
+        names::complete(&mut processes);
         processes.sort_by_key(|process| (process.info.pid, process.info.started_unix_ns));
         Gathered {
             processes,

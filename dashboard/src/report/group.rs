@@ -42,11 +42,22 @@ pub(super) fn group(processes: &[Watched], caps: &[(Code, Level)]) -> Vec<Group>
 
 /// What a machine without a free CPU did to a poll says nothing about the poll:
 /// it is never merged with what the poll did itself.
-type Key = (Code, bool, String);
+///
+/// A function may hold several calls that block, or forget several futures: their
+/// lines tell them apart. One that is slow by itself is one problem, whichever of
+/// its lines was seen.
+type Key = (Code, bool, String, Option<u32>);
 
 fn key(finding: &Finding) -> Key {
     let descheduled = finding.class == Some(asyncwatch_findings::Class::Descheduled);
-    (finding.code, descheduled, finding.fingerprint.clone())
+    let line = finding.culprit.as_ref().and_then(|frame| frame.line);
+    let calls = finding.code == Code::NeverAwaited || finding.blocking_frame.is_some();
+    (
+        finding.code,
+        descheduled,
+        finding.fingerprint.clone(),
+        line.filter(|_| calls),
+    )
 }
 
 fn capped(mut finding: Finding, caps: &[(Code, Level)]) -> Finding {

@@ -6,6 +6,7 @@
 //! ([`help_for`]), and when two of them are the same ([`fingerprint`]). It
 //! deliberately knows nothing of threads, of tokio's types, or of the wire.
 
+mod attribute;
 mod code;
 mod event;
 mod finding;
@@ -19,6 +20,7 @@ mod render;
 mod repeats;
 mod source;
 
+pub use attribute::telling_stack;
 pub use code::{Code, Level, UnknownName};
 pub use event::{Coverage, Drop, Event, ProcessInfo, Totals};
 pub use finding::{Class, Finding, Frame, Location, Stack, TaskRef};

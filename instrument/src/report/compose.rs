@@ -1,11 +1,9 @@
 //! One slow poll as a finding.
 
-use asyncwatch_findings::{
-    Blame, Class, Code, Finding, Frame, Level, blame, fingerprint, help_for, message,
-};
+use asyncwatch_findings::{Class, Code, Finding, Level, Stack, message, telling_stack};
 use asyncwatch_stack::DebugInfo;
 
-use super::episodes::{Episode, Seen};
+use super::episodes::Episode;
 use crate::{
     settings,
     watchdog::{PollReport, Stage},
@@ -13,11 +11,12 @@ use crate::{
 
 /// The finding that `report` and what was seen of its poll make, without a count.
 pub(super) fn slow_poll(report: &PollReport, episode: &Episode, level: Level) -> Finding {
-    let heaviest = heaviest_culprit(&episode.stacks);
-    let (culprit, blocking_frame) = match heaviest {
-        Some(seen) => blamed(&seen.stack.frames),
-        None => (None, None),
-    };
+    let stacks: Vec<Stack> = episode
+        .stacks
+        .iter()
+        .map(|seen| seen.stack.clone())
+        .collect();
+    let telling = telling_stack(&stacks).and_then(|at| episode.stacks.get(at));
     let class = report.verdict.class;
     let mut finding = Finding {
         id: 0,
@@ -38,21 +37,18 @@ pub(super) fn slow_poll(report: &PollReport, episode: &Episode, level: Level) ->
         run_delay: report.verdict.run_delay,
         limit: Some(settings::limit()),
         class: Some(class),
-        syscall: heaviest.and_then(|seen| seen.syscall.clone()),
-        help: heaviest.and_then(|seen| help_for(&seen.stack.frames, Some(class))),
-        culprit,
-        blocking_frame,
+        syscall: telling.and_then(|seen| seen.syscall.clone()),
+        help: None,
+        culprit: None,
+        blocking_frame: None,
         task: Some(report.task.to_ref()),
         worker: (!report.thread.is_empty()).then(|| report.thread.clone()),
         queued_behind: report.queued_behind.filter(|&queued| queued > 0),
-        stacks: episode
-            .stacks
-            .iter()
-            .map(|seen| seen.stack.clone())
-            .collect(),
+        stacks,
         notes: Vec::new(),
         fingerprint: String::new(),
     };
+    finding.attribute();
     finding.notes = notes(report, episode, &finding);
     finding.message = message::slow_poll(&message::SlowPoll {
         task: finding.task.as_ref(),
@@ -62,47 +58,7 @@ pub(super) fn slow_poll(report: &PollReport, episode: &Episode, level: Level) ->
         class: finding.class,
         ongoing: finding.ongoing,
     });
-    finding.fingerprint = fingerprint(
-        finding.code,
-        finding.culprit.as_ref(),
-        finding.blocking_frame.as_ref(),
-        finding.task.as_ref(),
-    );
     finding
-}
-
-/// The first of the stacks that share the culprit line with the most time.
-fn heaviest_culprit(stacks: &[Seen]) -> Option<&Seen> {
-    let place = |seen: &Seen| {
-        blamed(&seen.stack.frames)
-            .0
-            .map(|frame| (frame.function, frame.file, frame.line))
-    };
-    let places: Vec<_> = stacks.iter().map(place).collect();
-    let weight = |n: usize| -> std::time::Duration {
-        stacks
-            .iter()
-            .zip(&places)
-            .filter(|(_, of)| **of == places[n])
-            .map(|(seen, _)| seen.stack.weight)
-            .sum()
-    };
-    let heaviest = (0..stacks.len()).rev().max_by_key(|&n| {
-        let known = places[n].is_some();
-        (known, weight(n))
-    })?;
-    // Of one culprit's stacks, the heaviest comes first: they are sorted.
-    stacks
-        .iter()
-        .zip(&places)
-        .find(|(_, of)| **of == places[heaviest])
-        .map(|(seen, _)| seen)
-}
-
-fn blamed(frames: &[Frame]) -> (Option<Frame>, Option<Frame>) {
-    let Blame { culprit, blocking } = blame(frames);
-    let frame = |at: Option<usize>| at.and_then(|at| frames.get(at)).cloned();
-    (frame(culprit), frame(blocking))
 }
 
 fn notes(report: &PollReport, episode: &Episode, finding: &Finding) -> Vec<String> {
@@ -121,14 +77,21 @@ fn notes(report: &PollReport, episode: &Episode, finding: &Finding) -> Vec<Strin
     }
     if episode.stacks.is_empty() {
         notes.push("no stack was taken before it ended".to_owned());
-    } else if finding
-        .culprit
-        .as_ref()
-        .is_none_or(|culprit| culprit.line.is_none())
+    } else if is_named(episode)
+        && finding
+            .culprit
+            .as_ref()
+            .is_none_or(|culprit| culprit.line.is_none())
     {
         notes.extend(missing_debuginfo());
     }
     notes
+}
+
+/// Whether names were looked up at all.
+fn is_named(episode: &Episode) -> bool {
+    let mut frames = episode.stacks.iter().flat_map(|seen| &seen.stack.frames);
+    frames.any(|frame| !frame.function.is_empty())
 }
 
 /// What to build differently, if that is why a line is missing.

@@ -22,8 +22,8 @@ struct Site {
     fingerprint: String,
     /// The machine's doing and the program's are never one finding.
     excused: bool,
-    /// A function may forget several futures; a slow function is one problem,
-    /// whichever of its lines was seen.
+    /// The line of the call that blocks or of the future that is forgotten. A function
+    /// that is slow by itself is one problem, whichever of its lines was seen.
     line: Option<u32>,
 }
 
@@ -33,7 +33,9 @@ impl Site {
         Site {
             fingerprint: occurrence.fingerprint.clone(),
             excused: occurrence.class == Some(Class::Descheduled),
-            line: line.filter(|_| occurrence.code == Code::NeverAwaited),
+            line: line.filter(|_| {
+                occurrence.code == Code::NeverAwaited || occurrence.blocking_frame.is_some()
+            }),
         }
     }
 }

@@ -192,6 +192,7 @@ impl Worker {
                 ..compose::slow_poll(report, &located, level)
             };
             preliminary_id = Some(preliminary.id);
+            self.write_totals();
             self.write(&Line::Finding(Box::new(preliminary)));
         }
         let symbols = self.symbols.get_or_insert_with(Symbols::new);
@@ -258,6 +259,7 @@ impl Worker {
         if self.file.exists() {
             self.unwritten.retain(|known| known.id != finding.id);
             if at_once || !finding.ongoing {
+                self.write_totals();
                 self.write(&Line::Finding(Box::new(finding.clone())));
             } else {
                 self.unwritten.push(finding.clone());
@@ -297,6 +299,14 @@ impl Worker {
         }
     }
 
+    fn write_totals(&mut self) {
+        let totals = totals();
+        if totals != self.totals {
+            self.totals = totals;
+            self.write(&Line::Totals(totals));
+        }
+    }
+
     fn write(&mut self, line: &Line) {
         self.ended = false;
         self.file.write(line);
@@ -321,11 +331,7 @@ impl Worker {
         for finding in std::mem::take(&mut self.unwritten) {
             self.write(&Line::Finding(Box::new(finding)));
         }
-        let totals = totals();
-        if totals != self.totals {
-            self.totals = totals;
-            self.write(&Line::Totals(totals));
-        }
+        self.write_totals();
         let drops = drops::list();
         if drops != self.drops {
             self.drops.clone_from(&drops);

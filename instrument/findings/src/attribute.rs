@@ -1,0 +1,92 @@
+//! From the stacks of a slow poll to its culprit, its help and its fingerprint.
+
+use std::time::Duration;
+
+use crate::{Finding, Frame, Stack, blame, fingerprint, help_for};
+
+/// The stack to tell a slow poll by: of the culprit line with the most time, the
+/// heaviest. `stacks` are sorted, the heaviest first; stacks without a culprit come
+/// last. `None` if there are no stacks.
+pub fn telling_stack(stacks: &[Stack]) -> Option<usize> {
+    let culprits: Vec<Option<&Frame>> = stacks.iter().map(culprit).collect();
+    let same = |a: usize, b: usize| match (culprits[a], culprits[b]) {
+        (Some(a), Some(b)) => (&a.function, &a.file, a.line) == (&b.function, &b.file, b.line),
+        (None, None) => true,
+        _ => false,
+    };
+    let weight = |n: usize| -> Duration {
+        (0..stacks.len())
+            .filter(|&other| same(n, other))
+            .map(|other| stacks[other].weight)
+            .sum()
+    };
+    // Of equals `max_by_key` takes the last: in reverse, that is the heaviest stack.
+    (0..stacks.len())
+        .rev()
+        .max_by_key(|&n| (culprits[n].is_some(), weight(n)))
+}
+
+fn culprit(stack: &Stack) -> Option<&Frame> {
+    blame(&stack.frames)
+        .culprit
+        .and_then(|at| stack.frames.get(at))
+}
+
+impl Finding {
+    /// Sets culprit, blocking frame, help and fingerprint of a slow poll from its
+    /// stacks; to be called when they are known, or known better.
+    pub fn attribute(&mut self) {
+        if let Some(telling) = telling_stack(&self.stacks) {
+            let frames = &self.stacks[telling].frames;
+            let blame = blame(frames);
+            let frame = |at: Option<usize>| at.and_then(|at| frames.get(at)).cloned();
+            self.culprit = frame(blame.culprit);
+            self.blocking_frame = frame(blame.blocking);
+            self.help = help_for(frames, self.class);
+        }
+        self.fingerprint = fingerprint(
+            self.code,
+            self.culprit.as_ref(),
+            self.blocking_frame.as_ref(),
+            self.task.as_ref(),
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stack(ms: u64, line: Option<u32>) -> Stack {
+        Stack {
+            weight: Duration::from_millis(ms),
+            frames: line
+                .map(|line| Frame {
+                    function: "app::work".to_owned(),
+                    file: Some("/home/me/app/src/main.rs".to_owned()),
+                    line: Some(line),
+                    user: true,
+                    ..Frame::default()
+                })
+                .into_iter()
+                .collect(),
+        }
+    }
+
+    #[test]
+    fn stacks_of_one_line_count_together() {
+        let stacks = [
+            stack(50, Some(1)),
+            stack(40, Some(2)),
+            stack(30, Some(2)),
+        ];
+        assert_eq!(telling_stack(&stacks), Some(1));
+    }
+
+    #[test]
+    fn a_stack_without_a_culprit_tells_only_if_no_other_does() {
+        assert_eq!(telling_stack(&[stack(90, None), stack(10, Some(1))]), Some(1));
+        assert_eq!(telling_stack(&[stack(90, None), stack(10, None)]), Some(0));
+        assert_eq!(telling_stack(&[]), None);
+    }
+}
