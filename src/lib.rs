@@ -23,6 +23,7 @@
 //! | none | every name below as a pass-through that costs nothing and pulls in nothing but the macros |
 //! | `enabled` | everything |
 //! | `watch` | watching and findings, without the gRPC server for the dashboard |
+//! | `schedule-latency` | scheduled time of every task, not only of wrapped ones, for two more clock readings per poll |
 //!
 //! # What is seen
 //!

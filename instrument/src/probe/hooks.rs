@@ -173,6 +173,8 @@ mod tasks {
         if !settings::on() {
             return set_own(builder, spawn, before, after, terminate);
         }
+        #[cfg(feature = "schedule-latency")]
+        builder.track_task_schedule_latency();
         builder.on_task_spawn(and_own(spawned, spawn));
         builder.on_task_terminate(and_own(ended, terminate));
         // Straight functions where the program has no hook: they are on the poll path.
@@ -238,7 +240,12 @@ mod tasks {
     #[inline]
     fn poll_begins(meta: &TaskMeta<'_>) {
         if let Some(slot) = slots::current() {
-            slot.enter(pages::get(runtimes::number(meta.id())));
+            let task = pages::get(runtimes::number(meta.id()));
+            #[cfg(feature = "schedule-latency")]
+            if let (Some(task), Some(latency)) = (task, meta.schedule_latency()) {
+                task.add_scheduled(latency.as_nanos() as u64);
+            }
+            slot.enter(task);
         }
     }
 
