@@ -26,7 +26,12 @@ pub fn display_name(function: &str) -> String {
     if path.is_empty() {
         return anonymous(function).to_owned();
     }
-    public(&path.join("::"))
+    let name = path.join("::");
+    // glibc's internal name of what everybody calls without it.
+    match name.strip_prefix("__GI_") {
+        Some(name) => name.trim_start_matches('_').to_owned(),
+        None => public(&name),
+    }
 }
 
 /// The function's name with the module its file stands for, where debug info gave
@@ -337,7 +342,7 @@ mod tests {
                 closure
                 lock
                 clock_nanosleep
-                __GI___poll
+                poll
                 main
                 unknown function"#]],
         );

@@ -72,6 +72,15 @@ pub(crate) fn tail(file: &str) -> &str {
     &file[start.unwrap_or(name)..]
 }
 
+/// A downloaded crate's file, from the crate's own directory on:
+/// `axum-0.8.9/src/serve/mod.rs`.
+pub(crate) fn below_registry(file: &str) -> Option<&str> {
+    file.split_once(PACKAGE_ROOTS[0])?
+        .1
+        .split_once('/')
+        .map(|(_, file)| file)
+}
+
 fn is_std(file: &str) -> bool {
     file.starts_with("/rustc/")
         || file.starts_with("/rust/deps/")
@@ -224,6 +233,13 @@ mod tests {
         );
         assert_eq!(module("/home/me/app/src/main.rs"), None);
         assert_eq!(module("./nptl/pthread_create.c"), None);
+    }
+
+    #[test]
+    fn downloaded_files_are_told_by_their_crate() {
+        let file = format!("{REGISTRY}/axum-0.8.9/src/serve/mod.rs");
+        assert_eq!(below_registry(&file), Some("axum-0.8.9/src/serve/mod.rs"));
+        assert_eq!(below_registry("/home/me/app/src/main.rs"), None);
     }
 
     #[test]

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use crate::{
     Code, Finding, Frame, Level,
     message::{cause, frame_label, task_name},
-    name,
+    name, place,
     source::{Excerpt, NoSource, ReadSource, excerpt, printable},
 };
 
@@ -185,10 +185,15 @@ fn function_shown(culprit: &Frame, around: Option<String>) -> Option<String> {
     }
 }
 
-/// Relative to `base` where the file lies below it.
+/// Relative to `base` where the file lies below it, or to the registry that its
+/// crate came from.
 fn shown_path(file: &str, base: Option<&Path>) -> String {
     let relative = base.and_then(|base| Path::new(file).strip_prefix(base).ok());
-    relative.map_or_else(|| file.to_owned(), |path| path.display().to_string())
+    match (relative, place::below_registry(file)) {
+        (Some(path), _) => path.display().to_string(),
+        (None, Some(path)) => path.to_owned(),
+        (None, None) => file.to_owned(),
+    }
 }
 
 /// The text as it grows, one grammatical element a method.

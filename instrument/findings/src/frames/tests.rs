@@ -143,8 +143,8 @@ fn trimmed_is_what_the_poll_did() {
     check_trim(
         fixture!("sleep"),
         expect![[r#"
-        __GI___clock_nanosleep < std::sys::thread::unix::sleep::nanosleep < std::sys::thread::unix::sleep < std::thread::sleep < blk::m::sleepy < async block
-        __GI___clock_nanosleep < std::sys::thread::unix::sleep::nanosleep < std::sys::thread::unix::sleep < std::thread::sleep < async fn < async block"#]],
+            clock_nanosleep < std::sys::thread::unix::sleep::nanosleep < std::sys::thread::unix::sleep < std::thread::sleep < blk::m::sleepy < async block
+            clock_nanosleep < std::sys::thread::unix::sleep::nanosleep < std::sys::thread::unix::sleep < std::thread::sleep < async fn < async block"#]],
     );
     check_trim(
         fixture!("block-on"),

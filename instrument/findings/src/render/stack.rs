@@ -73,9 +73,11 @@ fn position(frame: &Frame, options: &RenderOptions<'_>) -> String {
 
 fn fold(frames: &[Frame]) -> Vec<Line<'_>> {
     let mut lines: Vec<Line<'_>> = Vec::new();
-    for frame in frames {
+    let culprit = frames.iter().position(|frame| frame.user);
+    for (depth, frame) in frames.iter().enumerate() {
         let owner = frame_owner(frame);
-        match (foldable(owner), lines.last_mut()) {
+        let outside = culprit.is_some_and(|culprit| depth > culprit);
+        match (foldable(owner, outside), lines.last_mut()) {
             (Some(what), Some(Line::Folded(count, of))) if *of == what => *count += 1,
             (Some(what), _) => lines.push(Line::Folded(1, what)),
             (None, _) => lines.push(Line::Frame(frame)),
@@ -89,9 +91,11 @@ fn fold(frames: &[Frame]) -> Vec<Line<'_>> {
     lines
 }
 
-fn foldable(owner: Owner) -> Option<&'static str> {
+/// Outside of the culprit, std only passes polls on, as the runtime does.
+fn foldable(owner: Owner, outside: bool) -> Option<&'static str> {
     match owner {
         Owner::Runtime => Some("the runtime"),
+        Owner::Std if outside => Some("the runtime"),
         Owner::Asyncwatch => Some("asyncwatch"),
         Owner::User | Owner::Dependency | Owner::Std => None,
     }

@@ -434,22 +434,22 @@ fn with_the_stack() {
             ..with_source()
         },
         expect![[r#"
-        warning[slow-poll]: task `session` held worker 1 for 512 ms (limit 100 ms)
-          --> src/session.rs:7 in app::session::load
-           |
-         7 |                 std::thread::sleep(backoff);
-           |                 blocked in clock_nanosleep for 511 ms; 37 tasks waited behind it
-           = spawned at src/main.rs:30:5
-           = help: use `tokio::time::sleep(..).await`
-           = stack of 511 ms, the heaviest of 2, innermost call first:
-               __GI___clock_nanosleep
-               std::sys::thread::unix::sleep
-               std::thread::sleep
-               app::session::load at src/session.rs:7
-               … 2 frames of the runtime
-               app::serve at src/serve.rs:4
-           = note: seen 14 times; `asyncwatch explain slow-poll` says more
-    "#]],
+            warning[slow-poll]: task `session` held worker 1 for 512 ms (limit 100 ms)
+              --> src/session.rs:7 in app::session::load
+               |
+             7 |                 std::thread::sleep(backoff);
+               |                 blocked in clock_nanosleep for 511 ms; 37 tasks waited behind it
+               = spawned at src/main.rs:30:5
+               = help: use `tokio::time::sleep(..).await`
+               = stack of 511 ms, the heaviest of 2, innermost call first:
+                   clock_nanosleep
+                   std::sys::thread::unix::sleep
+                   std::thread::sleep
+                   app::session::load at src/session.rs:7
+                   … 2 frames of the runtime
+                   app::serve at src/serve.rs:4
+               = note: seen 14 times; `asyncwatch explain slow-poll` says more
+        "#]],
     );
 }
 
