@@ -2,13 +2,13 @@
 //! that appear, a poll that blocks for a while, workers. For looking at the
 //! dashboard: `cargo run --example fake_app`, then `asyncwatch`.
 
-#[path = "../tests/fake/mod.rs"]
-mod fake;
+#[path = "../tests/fake_server/mod.rs"]
+mod fake_server;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use asyncwatch_wire::v1;
-use fake::Fake;
+use fake_server::{Fake, Feed};
 use tokio::sync::mpsc;
 
 const TASKS: u64 = 400;
@@ -20,12 +20,12 @@ const CYCLE: u64 = 14;
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
     let addr = std::env::args().nth(1);
-    let fake = Fake::start(addr.as_deref().unwrap_or("127.0.0.1:6670"), play).await;
+    let fake = Fake::start(addr.as_deref().unwrap_or("127.0.0.1:6670"), play);
     println!("plays at {}", fake.addr);
     std::future::pending().await
 }
 
-fn play() -> fake::Feed {
+fn play() -> Feed {
     let (sender, receiver) = mpsc::channel(1);
     tokio::spawn(async move {
         let mut app = App::new();

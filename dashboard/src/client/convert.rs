@@ -34,6 +34,16 @@ pub(super) fn update(wire: v1::Update) -> model::Update {
         sites: wire.sites.into_iter().map(site).collect(),
         tasks: wire.tasks.into_iter().map(task).collect(),
         ended_tasks: wire.ended_tasks.into_iter().map(model::TaskId).collect(),
+        ended_workers: wire
+            .ended_workers
+            .into_iter()
+            .map(model::WorkerId)
+            .collect(),
+        ended_runtimes: wire
+            .ended_runtimes
+            .into_iter()
+            .map(model::RuntimeId)
+            .collect(),
         workers: wire.workers.into_iter().map(worker).collect(),
         runtimes: wire.runtimes.into_iter().map(runtime).collect(),
         unreadable: (sent - findings.len()) as u64,

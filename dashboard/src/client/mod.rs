@@ -133,7 +133,11 @@ async fn session(
             .await
             .map_err(|status| trouble::of_status(&status))?;
     }
-    Err(Trouble::Ended)
+    if *was_live {
+        Err(Trouble::Ended)
+    } else {
+        Err(Trouble::Broken("the server has nothing to tell".to_owned()))
+    }
 }
 
 async fn connect(target: &Target) -> Result<Channel, Trouble> {

@@ -15,6 +15,9 @@ mod findings;
 mod state;
 mod update;
 
+#[cfg(test)]
+mod tests;
+
 pub use connection::{Connection, Trouble};
 pub use entities::{
     Kind, Process, Runtime, RuntimeId, Site, SiteId, Task, TaskId, TaskState, Worker, WorkerId,

@@ -185,7 +185,7 @@ impl Model {
     /// the limit.
     pub fn held_for(&self, id: TaskId, at: Instant) -> Option<Duration> {
         let held = self.shown.held.get(&id)?;
-        Some(*held + self.since_update(at))
+        Some(held.saturating_add(self.since_update(at)))
     }
 
     /// The task's longest poll. One that goes on counts when it is over the limit:
@@ -268,7 +268,7 @@ impl Model {
     pub fn current_poll(&self, worker: &Worker, at: Instant) -> Option<Duration> {
         worker.current_task?;
         if self.is_over_limit(worker.current_poll) {
-            Some(worker.current_poll + self.since_update(at))
+            Some(worker.current_poll.saturating_add(self.since_update(at)))
         } else {
             Some(worker.current_poll)
         }
@@ -285,7 +285,7 @@ impl Model {
     }
 
     /// For how long an ongoing finding has lasted: by the worker that polls its
-    /// task, else since its last occurrence began.
+    /// task, else at least, as it was over the limit when it was last reported.
     pub fn ongoing_for(&self, finding: &Finding, at: Instant) -> Option<Duration> {
         if !finding.ongoing {
             return None;
@@ -294,7 +294,9 @@ impl Model {
             .worker_of(finding)
             .filter(|worker| self.is_over_limit(worker.current_poll))
             .and_then(|worker| self.current_poll(worker, at));
-        Some(polled.unwrap_or_else(|| self.since(finding.last_unix_ns, at)))
+        Some(polled.unwrap_or_else(|| {
+            finding.limit.unwrap_or_default() + self.since(finding.last_unix_ns, at)
+        }))
     }
 
     /// The worker that polls the finding's task now.
@@ -357,6 +359,13 @@ impl State {
         }
         for id in update.ended_tasks {
             self.tasks.remove(&id);
+        }
+        for id in update.ended_workers {
+            self.workers.remove(&id);
+            self.busy_history.remove(&id);
+        }
+        for id in update.ended_runtimes {
+            self.runtimes.remove(&id);
         }
         let mut over = 0;
         over += self.put_tasks(update.tasks, limits.tasks);

@@ -2,7 +2,7 @@
 
 use asyncwatch_findings::{Drop, Finding};
 
-use super::{Process, Runtime, Site, Task, TaskId, Worker};
+use super::{Process, Runtime, RuntimeId, Site, Task, TaskId, Worker, WorkerId};
 
 /// What changed since the update before.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -23,6 +23,10 @@ pub struct Update {
     pub tasks: Vec<Task>,
     /// Tasks that are gone.
     pub ended_tasks: Vec<TaskId>,
+    /// Workers that are gone.
+    pub ended_workers: Vec<WorkerId>,
+    /// Runtimes that are gone.
+    pub ended_runtimes: Vec<RuntimeId>,
     /// New and changed workers.
     pub workers: Vec<Worker>,
     /// New and changed runtimes.

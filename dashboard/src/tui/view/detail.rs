@@ -75,7 +75,8 @@ fn task_lines<'a>(scene: &Scene<'_>, task: &Task) -> Vec<Line<'a>> {
         ),
         None => task.state.as_str().to_owned(),
     };
-    let mut lines = vec![
+    let mut lines: Vec<_> = held(scene, task).into_iter().collect();
+    lines.extend([
         fact(
             scene,
             "id",
@@ -94,7 +95,7 @@ fn task_lines<'a>(scene: &Scene<'_>, task: &Task) -> Vec<Line<'a>> {
                 place(scene, scene.model.site(task.site))
             ),
         ),
-    ];
+    ]);
     if let Some(parent) = task.parent {
         lines.push(fact(scene, "by task", parent_name(scene, parent)));
     }
@@ -104,6 +105,24 @@ fn task_lines<'a>(scene: &Scene<'_>, task: &Task) -> Vec<Line<'a>> {
     lines.push(Line::default());
     lines.extend(shares(scene, age, task.busy, task.scheduled, task.idle));
     lines
+}
+
+/// That it blocks its worker now.
+fn held<'a>(scene: &Scene<'_>, task: &Task) -> Option<Line<'a>> {
+    let held = scene.model.held_for(task.id, scene.at)?;
+    let worker = scene
+        .model
+        .workers()
+        .find(|it| it.current_task == Some(task.id))?;
+    let text = format!(
+        " ▶ holds {} for {} now ",
+        worker.label(),
+        text::ticking(held)
+    );
+    Some(Line::from(vec![
+        Span::raw(" "),
+        Span::styled(text, scene.theme.alarm()),
+    ]))
 }
 
 fn site_lines<'a>(scene: &Scene<'_>, site: &Site) -> Vec<Line<'a>> {
@@ -196,7 +215,7 @@ fn polls<'a>(scene: &Scene<'_>, row: RowId, columns: usize) -> Vec<Line<'a>> {
         return lines;
     };
     let mean = busy.map(|busy| busy.div_f64(polls.max(1) as f64));
-    lines.push(percentiles(scene, histogram, mean, longest));
+    lines.push(percentiles(scene, histogram, mean, longest, columns));
     lines.push(Line::default());
     lines.extend(histogram_lines(scene, histogram, columns));
     lines
@@ -207,7 +226,9 @@ fn percentiles<'a>(
     histogram: &Histogram,
     mean: Option<Duration>,
     longest: Option<Duration>,
+    columns: usize,
 ) -> Line<'a> {
+    let gap = if columns < 90 { " " } else { "   " };
     let at = |share| histogram.percentile(share, longest);
     let numbers = [
         ("mean", mean),
@@ -215,7 +236,7 @@ fn percentiles<'a>(
         ("p90", at(0.9)),
         ("p99", at(0.99)),
         ("p99.9", at(0.999)),
-        ("longest", longest),
+        ("max", longest),
     ];
     let mut spans = Vec::new();
     for (name, value) in numbers {
@@ -225,7 +246,7 @@ fn percentiles<'a>(
         } else {
             scene.theme.own()
         };
-        spans.push(Span::styled(format!("  {name} "), scene.theme.dim()));
+        spans.push(Span::styled(format!("{gap}{name} "), scene.theme.dim()));
         spans.push(Span::styled(text::optional(value), style));
     }
     spans.into()

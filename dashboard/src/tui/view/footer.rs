@@ -58,7 +58,11 @@ pub(super) fn draw(scene: &Scene<'_>, buffer: &mut Buffer, area: Rect, hits: &mu
 /// The keys that matter most where the user is.
 fn keys(scene: &Scene<'_>) -> Vec<Key> {
     let app = scene.app;
+    let nothing_known = scene.model.process().is_none();
     match app.pane() {
+        Pane::Tasks | Pane::Findings | Pane::Workers if nothing_known => {
+            vec![QUIT, HELP, APPS, NEXT]
+        }
         Pane::Help => vec![BACK, QUIT],
         Pane::Apps => vec![CONNECT, BACK, QUIT],
         Pane::Detail => {

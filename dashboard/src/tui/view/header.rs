@@ -115,10 +115,10 @@ fn connection_line<'a>(scene: &Scene<'a>) -> Line<'a> {
                 .as_secs_f64()
                 .ceil();
             let words = format!("{trouble}; again in {wait} s");
-            ("✗", text::keep_start(&words, 48), theme.bad())
+            ("✗", text::keep_start(&words, 40), theme.bad())
         }
     };
-    Span::styled(format!("{mark} {words} "), style).into()
+    Span::styled(format!(" {mark} {words} "), style).into()
 }
 
 fn coverage_line<'a>(scene: &Scene<'a>, columns: u16) -> Line<'a> {
@@ -127,7 +127,9 @@ fn coverage_line<'a>(scene: &Scene<'a>, columns: u16) -> Line<'a> {
     };
     let theme = scene.theme;
     let mut spans = vec![Span::styled(" watched ", theme.dim())];
-    for aspect in &process.coverage {
+    // Gaps come first: what is cut off at the right must not be a gap.
+    let (seen, gaps): (Vec<_>, Vec<_>) = process.coverage.iter().partition(|it| it.covered);
+    for aspect in gaps.into_iter().chain(seen) {
         let (mark, style) = if aspect.covered {
             ("✓", theme.good())
         } else {
@@ -166,7 +168,7 @@ fn drops_line<'a>(scene: &Scene<'a>) -> Line<'a> {
         spans.push(Span::styled(text, scene.theme.warn()));
     }
     if dropped > 0 {
-        let text = format!("⚠ {} dropped (?) ", text::count(dropped));
+        let text = format!(" ⚠ {} dropped ", text::count(dropped));
         spans.push(Span::styled(text, scene.theme.warn()));
     } else if model.process().is_some() {
         spans.push(Span::styled("0 dropped ", scene.theme.dim()));
@@ -260,7 +262,13 @@ fn draw_alarm(scene: &Scene<'_>, buffer: &mut Buffer, area: Rect, seen: &Seen, m
         .model
         .ongoing_for(finding, scene.at)
         .unwrap_or_default();
-    let mut left = format!(" ▶ BLOCKING NOW {:<7} ", text::ticking(elapsed));
+    // Without a connection nobody knows what it does by now.
+    let fact = if scene.app.connection().is_live() {
+        "BLOCKING NOW"
+    } else {
+        "WAS BLOCKING"
+    };
+    let mut left = format!(" ▶ {fact} {:<7} ", text::ticking(elapsed));
     let mut right = String::new();
     if let Some(waiting) = finding.queued_behind.filter(|n| *n > 0) {
         right = format!(" {} waiting ", text::count(waiting));

@@ -10,41 +10,48 @@ use ratatui::{
 use super::{Scene, finding, pane};
 use crate::tui::{action::Pane, hits::Hits, text};
 
+/// Columns for keys and marks.
+const KEY: usize = 16;
+
 const KEYS: &[(&str, &str)] = &[
     (
         "1 2 3 4",
-        "tasks, findings, workers, output of the started program",
+        "tasks, findings, workers, output of a started program",
+    ),
+    (
+        "Tab",
+        "to the findings below the tasks and back; else next tab",
     ),
     ("Shift-Tab", "next tab"),
-    ("Tab", "to the findings below the tasks, and back"),
-    ("↑ ↓ j k PgUp PgDn Home End", "move; the wheel too"),
-    ("Enter", "look at it closely; a second click too"),
+    ("↑ ↓ PgUp PgDn", "move; also j k Home End, and the wheel"),
+    ("Enter", "look at it closely; so does a second click"),
     ("Esc", "back; clear the filter"),
     (
         "/",
-        "filter as you type: words that all occur; !word must not",
+        "filter as you type: all words must occur, !word must not",
     ),
     (
         "s S ← →",
-        "sort by the next, the previous column; or click its title",
+        "sort by the next or previous column; or click its title",
     ),
     ("r", "reverse the order"),
     ("g", "one line per spawn location instead of per task"),
-    ("t", "only the tasks of the selected one's spawn location"),
+    ("t", "only tasks spawned where the selected one was"),
     ("p Space", "pause the display; the program goes on"),
     ("a", "other apps on this machine"),
     ("q Ctrl-C", "quit"),
 ];
 
 const MARKS: &[(&str, &str)] = &[
-    ("▶", "runs now; in findings: blocks now, has not ended"),
+    ("▶", "blocks now: a poll over the limit that has not ended"),
     ("!", "there are findings about this task or place"),
     ("▲", "a poll over the limit"),
-    ("◆ ready", "woken, waits for a worker"),
-    ("·", "not measured, or idle"),
-    ("now", "share of the last interval inside polls"),
+    ("▶ run", "is being polled"),
+    ("◆ ready", "was woken, waits for a worker"),
+    ("·", "not measured; · idle: waits to be woken"),
+    ("now", "share of the last interval spent inside polls"),
     ("queued", "time between being woken and being polled"),
-    ("p99", "of the polls; interpolated between powers of two"),
+    ("p99", "99 of 100 polls took less; within a factor of two"),
 ];
 
 pub(super) fn draw(
@@ -67,10 +74,14 @@ pub(super) fn draw(
 
 fn lines<'a>(scene: &Scene<'_>, columns: usize) -> Vec<Line<'a>> {
     let mut lines = vec![heading(scene, "Keys")];
-    lines.extend(KEYS.iter().map(|(key, text)| pair(scene, key, text, 28)));
+    lines.extend(KEYS.iter().map(|(key, text)| pair(scene, key, text, KEY)));
     lines.push(Line::default());
     lines.push(heading(scene, "Marks and columns"));
-    lines.extend(MARKS.iter().map(|(mark, text)| pair(scene, mark, text, 28)));
+    lines.extend(
+        MARKS
+            .iter()
+            .map(|(mark, text)| pair(scene, mark, text, KEY)),
+    );
     if let Some(process) = scene.model.process() {
         lines.push(Line::default());
         lines.push(heading(scene, "What is watched"));

@@ -66,8 +66,7 @@ fn lines<'a>(scene: &Scene<'_>, columns: usize) -> Vec<Line<'a>> {
 
 fn start_hints() -> Vec<String> {
     [
-        "start one with asyncwatch enabled:",
-        "  #[asyncwatch::main] on its main function, then `cargo run --features asyncwatch/enabled`",
+        "start one: `#[asyncwatch::main]` on its main function, built with asyncwatch's feature `enabled`",
         "or let this program start it: `asyncwatch run -- cargo run`",
     ]
     .map(str::to_owned)
