@@ -8,7 +8,13 @@ use anyhow::Context;
 use asyncwatch_findings::{Code, Level};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::{check, client::Target, explain, report::Output, run};
+use crate::{
+    check,
+    client::Target,
+    explain,
+    report::{Output, say},
+    run,
+};
 
 /// Wrong usage, or nothing was watched.
 pub(crate) const EXIT_UNUSABLE: u8 = 2;
@@ -47,9 +53,10 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Start a program, and the dashboard on it
+    #[command(override_usage = "asyncwatch run [OPTIONS] -- CMD…")]
     Run(RunArgs),
     /// Run a command, and fail if a watched program in it blocked its runtime
-    #[command(after_help = CHECK_HELP)]
+    #[command(after_help = CHECK_HELP, override_usage = "asyncwatch check [OPTIONS] -- CMD…")]
     Check(CheckArgs),
     /// Show what a finding means, how it is found, and how to fix or allow it
     Explain {
@@ -166,7 +173,7 @@ pub fn main() -> ExitCode {
     match dispatch(cli) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("asyncwatch: {error:#}");
+            say(&format!("asyncwatch: {error:#}\n"));
             ExitCode::from(EXIT_UNUSABLE)
         }
     }

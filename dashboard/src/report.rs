@@ -20,7 +20,7 @@ pub(crate) use self::{
     group::Group,
     json::json,
     output::{Output, Prepared},
-    text::{options, text},
+    text::{options, print, say, text},
 };
 use crate::{
     gather::{Gathered, Watched},

@@ -28,7 +28,7 @@ use crate::{
     cli::{RunArgs, WatchArgs},
     client::Target,
     gather::{Gathering, Orders, Watched},
-    report::{Report, options, text},
+    report::{Report, options, print},
     tui::{self, OutputLine},
 };
 
@@ -103,10 +103,7 @@ fn print_report(
 ) {
     let report = Report::new(child::shown(command), ending, gathering.finish(), &[]);
     let base = env::current_dir().ok();
-    eprint!(
-        "\n{}",
-        text(&report, &options(base.as_deref(), color, watch.stacks))
-    );
+    print(&report, &options(base.as_deref(), color, watch.stacks));
 }
 
 /// Shows the dashboard until the user leaves it.

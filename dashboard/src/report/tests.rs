@@ -30,7 +30,9 @@ fn check_text(report: &Report, expected: Expect) {
 #[test]
 fn text_of_all_kinds() {
     let everything = vec![slow_poll(), descheduled(), never_awaited()];
-    check_text(&report(vec![process(PID, everything)]), expect![[r#"
+    check_text(
+        &report(vec![process(PID, everything)]),
+        expect![[r#"
         error[slow-poll]: task `session` held worker 1 for 512 ms (limit 100 ms)
           --> /build/app/src/session.rs:42 in app::session::load
            |
@@ -53,7 +55,8 @@ fn text_of_all_kinds() {
         asyncwatch: 3 polls were slow only because the machine had no CPU free; that is not a failure
         asyncwatch:   task `idle` took 180 ms for one poll on worker 0, mostly waiting for a CPU (limit 100 ms) in app::session::load
         asyncwatch: 1 error, 1 warning
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -70,14 +73,17 @@ fn text_of_nothing_wrong() {
 
 #[test]
 fn text_of_nothing_watched() {
-    check_text(&report(Vec::new()), expect![[r#"
+    check_text(
+        &report(Vec::new()),
+        expect![[r#"
         asyncwatch: no watched process reported
         asyncwatch:   nothing is known about what `cargo` blocked; likely reasons:
         asyncwatch:   - the program is built without asyncwatch's feature: asyncwatch = { version = "0.1", features = ["enabled"] }
         asyncwatch:   - it never starts asyncwatch: put `#[asyncwatch::main]` on `main`, `#[asyncwatch::test]` on tests
         asyncwatch:   - it sets ASYNCWATCH=0, or clears or replaces its environment
         asyncwatch:   - it ended before its runtime started, or its tests were filtered out
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -88,13 +94,16 @@ fn text_of_nothing_polled() {
     };
     let report = report(vec![idle]);
     assert_eq!(report.verdict(), Verdict::NothingPolled);
-    check_text(&report, expect![[r#"
+    check_text(
+        &report,
+        expect![[r#"
         asyncwatch: 1 process watched: 0 polls of 0 tasks
         asyncwatch: not covered: tasks on a LocalSet are watched only if wrapped in `.watched()`
         asyncwatch: nothing was watched: 1 process reported, and no watched task was polled
         asyncwatch:   put `#[asyncwatch::main]` or `#[asyncwatch::test]` where the runtime starts
         asyncwatch:   spawned tasks are seen with RUSTFLAGS="--cfg tokio_unstable", or by `asyncwatch::spawn`
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -123,7 +132,9 @@ fn text_of_gaps_kills_and_drops() {
         EXIT_101,
     );
     report.left_out = 4;
-    check_text(&report, expect![[r#"
+    check_text(
+        &report,
+        expect![[r#"
         asyncwatch: 2 processes watched: 24082 polls of 636 tasks
         asyncwatch: not covered in 1 process: tasks on a LocalSet are watched only if wrapped in `.watched()`
         asyncwatch: app (process 7000001) ended abruptly; what it reported before is included
@@ -134,7 +145,8 @@ fn text_of_gaps_kills_and_drops() {
         asyncwatch: 1 finding not shown because its level is allow
         asyncwatch: the command exited with code 101
         asyncwatch: no findings
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]

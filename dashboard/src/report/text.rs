@@ -1,6 +1,9 @@
 //! A report as text for people: each finding, then what it all comes to.
 
-use std::path::Path;
+use std::{
+    io::{self, Write},
+    path::Path,
+};
 
 use asyncwatch_findings::{Level, RenderOptions, SourceFiles, message::frame_label, render};
 
@@ -25,8 +28,18 @@ pub(crate) fn text(report: &Report, options: &RenderOptions<'_>) -> String {
     text
 }
 
+/// Prints the whole report below whatever the command printed.
+pub(crate) fn print(report: &Report, options: &RenderOptions<'_>) {
+    say(&format!("\n{}", text(report, options)));
+}
+
+/// Prints to standard error, for whoever still reads it.
+pub(crate) fn say(text: &str) {
+    let _ = io::stderr().write_all(text.as_bytes());
+}
+
 /// The findings that a reader should see in full, each with an empty line after it.
-pub(crate) fn failures(report: &Report, options: &RenderOptions<'_>) -> String {
+fn failures(report: &Report, options: &RenderOptions<'_>) -> String {
     let shown = report.groups.iter().filter(|group| is_shown(group));
     shown
         .map(|group| format!("{}\n", render(&group.with_notes(), options)))

@@ -314,6 +314,43 @@ fn reports_that_cannot_be_written_are_told_before_the_command_runs() {
 }
 
 #[test]
+fn a_report_that_cannot_be_written_after_all_fails_the_check() {
+    let scene = Scene::new();
+    fs::create_dir(scene.path("out")).expect("created");
+    let args = ["check", "--report", "json=out/r.json"];
+    let script = clean(&scene) + "rm -r out";
+    scene
+        .asyncwatch(&args, &script)
+        .exits(2)
+        .says("cannot write the report to out/r.json");
+    fs::create_dir(scene.path("out")).expect("created");
+    scene.asyncwatch(&args, "rm -r out; exit 9").exits(9);
+}
+
+#[test]
+fn nobody_has_to_read_the_report() {
+    let scene = Scene::new();
+    let script = failing(&scene) + "exec 2>&-";
+    let mut child = scene
+        .command(&["check", "--", "sh", "-c", &script])
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("started");
+    drop(child.stderr.take());
+    assert_eq!(child.wait().expect("ended").code(), Some(1));
+}
+
+#[test]
+fn mistakes_in_the_environment_are_told() {
+    let scene = Scene::new();
+    let script = clean(&scene);
+    let mut command = scene.command(&["check", "--", "sh", "-c", &script]);
+    let done = scene.run(command.env("ASYNCWATCH_LEVELS", "slow-pole=warn"));
+    done.exits(0)
+        .says("ASYNCWATCH_LEVELS: unknown finding code `slow-pole`");
+}
+
+#[test]
 fn signals_reach_the_command_and_the_report_is_printed() {
     let scene = Scene::new();
     let ready = scene.path("ready");

@@ -75,17 +75,16 @@ mod tests {
 
     #[test]
     fn stacks_of_one_line_count_together() {
-        let stacks = [
-            stack(50, Some(1)),
-            stack(40, Some(2)),
-            stack(30, Some(2)),
-        ];
+        let stacks = [stack(50, Some(1)), stack(40, Some(2)), stack(30, Some(2))];
         assert_eq!(telling_stack(&stacks), Some(1));
     }
 
     #[test]
     fn a_stack_without_a_culprit_tells_only_if_no_other_does() {
-        assert_eq!(telling_stack(&[stack(90, None), stack(10, Some(1))]), Some(1));
+        assert_eq!(
+            telling_stack(&[stack(90, None), stack(10, Some(1))]),
+            Some(1)
+        );
         assert_eq!(telling_stack(&[stack(90, None), stack(10, None)]), Some(0));
         assert_eq!(telling_stack(&[]), None);
     }
