@@ -44,6 +44,8 @@ pub fn asyncwatch() -> Command {
         command.env_remove(name);
     }
     command.env("NO_COLOR", "1");
+    // A backtrace is printed inside the poll that panics: a slow poll of its own.
+    command.env("RUST_BACKTRACE", "0");
     command
 }
 

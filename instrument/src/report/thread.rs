@@ -192,6 +192,7 @@ impl Worker {
                 ..compose::slow_poll(report, &located, level)
             };
             preliminary_id = Some(preliminary.id);
+            self.write_process();
             self.write_totals();
             self.write(&Line::Finding(Box::new(preliminary)));
         }
@@ -259,6 +260,7 @@ impl Worker {
         if self.file.exists() {
             self.unwritten.retain(|known| known.id != finding.id);
             if at_once || !finding.ongoing {
+                self.write_process();
                 self.write_totals();
                 self.write(&Line::Finding(Box::new(finding.clone())));
             } else {

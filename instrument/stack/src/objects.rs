@@ -74,10 +74,11 @@ fn from_debug_information(object: &Loader, offset: u64) -> Vec<Symbol> {
         return symbols;
     };
     while let Ok(Some(frame)) = frames.next() {
-        let name = frame
+        let function = frame
             .function
-            .and_then(|function| function.raw_name().ok().map(|name| demangle(&name)));
-        symbols.extend(name.map(|function| Symbol {
+            .and_then(|function| function.raw_name().ok().map(|name| demangle(&name)))
+            .unwrap_or_default();
+        symbols.push(Symbol {
             function,
             file: frame
                 .location
@@ -85,7 +86,7 @@ fn from_debug_information(object: &Loader, offset: u64) -> Vec<Symbol> {
                 .and_then(|place| place.file)
                 .map(PathBuf::from),
             line: frame.location.as_ref().and_then(|place| place.line),
-        }));
+        });
     }
     symbols
 }
