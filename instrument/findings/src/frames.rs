@@ -194,6 +194,7 @@ fn most_telling(called: &[Frame]) -> Option<usize> {
 const NOISE: &[&str] = &[
     "alloc::alloc",
     "alloc::boxed",
+    "alloc::vec",
     "core::array",
     "core::convert",
     "core::future",

@@ -388,3 +388,19 @@ fn owners_follow_from_names_and_paths() {
         assert_eq!(owner(function, file), expected, "{function} in {file:?}");
     }
 }
+
+#[test]
+fn collecting_is_not_what_takes_the_time() {
+    let frames = parse(
+        "sqlite3VdbeExec | /home/me/.cargo/registry/src/index/libsqlite3-sys-0.35.0/sqlite3/sqlite3.c:9
+rusqlite::row::Rows::advance | /home/me/.cargo/registry/src/index/rusqlite-0.37.0/src/row.rs:8
+core::iter::traits::iterator::Iterator::try_fold | /rustc/5980/library/core/src/iter/traits/iterator.rs:7
+from_iter<app::Row> | /rustc/5980/library/alloc/src/vec/mod.rs:6
+app::report | /home/me/app/src/main.rs:5
+tokio::runtime::task::raw::poll |",
+    );
+    assert_eq!(
+        story(&frames),
+        "app::report:5 called rusqlite::row::Rows::advance"
+    );
+}
