@@ -3,7 +3,6 @@
 use std::{panic::Location, sync::LazyLock};
 
 use asyncwatch_findings::{self as findings, TaskRef};
-use asyncwatch_stack::Usage;
 use crossbeam_queue::ArrayQueue;
 
 use crate::{
@@ -35,7 +34,7 @@ pub(crate) struct SlowEnd {
     pub(crate) start: Option<Ticks>,
     pub(crate) end: Ticks,
     /// The accounting at its end.
-    pub(crate) usage: Option<Usage>,
+    pub(crate) account: Option<Base>,
 }
 
 /// What to remember of a task that may be gone when it is reported.

@@ -75,8 +75,9 @@ struct Outer {
 struct Baseline {
     at: AtomicU64,
     cpu_ns: AtomicU64,
-    /// `u64::MAX` where the system does not tell.
+    /// `u64::MAX` where the system does not tell; likewise `sleeps`.
     run_delay_ns: AtomicU64,
+    sleeps: AtomicU64,
 }
 
 /// A copy of the accounting at a poll's begin.
@@ -84,6 +85,8 @@ struct Baseline {
 pub(crate) struct Base {
     pub(crate) at: Ticks,
     pub(crate) usage: Usage,
+    /// How often it had gone to sleep.
+    pub(crate) sleeps: Option<u64>,
 }
 
 impl Baseline {
@@ -95,6 +98,7 @@ impl Baseline {
             run_delay.map_or(u64::MAX, |delay| delay.as_nanos() as u64),
             Relaxed,
         );
+        self.sleeps.store(base.sleeps.unwrap_or(u64::MAX), Relaxed);
     }
 
     fn get(&self) -> Base {
@@ -105,6 +109,7 @@ impl Baseline {
                 cpu: Duration::from_nanos(self.cpu_ns.load(Relaxed)),
                 run_delay: (run_delay != u64::MAX).then(|| Duration::from_nanos(run_delay)),
             },
+            sleeps: Some(self.sleeps.load(Relaxed)).filter(|&sleeps| sleeps != u64::MAX),
         }
     }
 }
@@ -243,8 +248,8 @@ impl Slot {
 
     #[cold]
     fn refresh_baseline(&self, now: Ticks) {
-        if let Some(usage) = super::slots::usage_here() {
-            self.base.set(Base { at: now, usage });
+        if let Some(base) = super::slots::account_here(now) {
+            self.base.set(base);
         }
     }
 
@@ -288,16 +293,16 @@ impl Slot {
     /// Takes what a nested poll used since `inner` out of the outer one's account.
     #[cold]
     fn discount(&self, inner: Base) {
-        let Some(now) = super::slots::usage_here() else {
+        let Some(now) = super::slots::account_here(inner.at) else {
             return;
         };
+        let nested = now.usage.since(inner.usage);
         let mut outer = self.base.get();
-        outer.usage.cpu += now.cpu.saturating_sub(inner.usage.cpu);
-        outer.usage.run_delay = match (outer.usage.run_delay, now.run_delay, inner.usage.run_delay)
-        {
-            (Some(outer), Some(now), Some(inner)) => Some(outer + now.saturating_sub(inner)),
-            _ => None,
-        };
+        outer.usage.cpu += nested.cpu;
+        let run_delay = outer.usage.run_delay.zip(nested.run_delay);
+        outer.usage.run_delay = run_delay.map(|(outer, nested)| outer + nested);
+        let sleeps = now.sleeps.zip(inner.sleeps).zip(outer.sleeps);
+        outer.sleeps = sleeps.map(|((now, inner), outer)| outer + now.saturating_sub(inner));
         self.base.set(outer);
     }
 
@@ -318,7 +323,7 @@ impl Slot {
             base: Some(self.base.get()),
             start: Some(own.start),
             end,
-            usage: super::slots::usage_here(),
+            account: super::slots::account_here(end),
         });
     }
 
@@ -330,14 +335,15 @@ impl Slot {
             && let Some(task) = task
             && !settings::exact()
         {
+            let end = clock::now();
             slow::push(SlowEnd {
                 slot: self.number,
                 origin: own.origin,
                 task: slow::TaskIdentity::of(task),
                 base: None,
                 start: None,
-                end: clock::now(),
-                usage: super::slots::usage_here(),
+                end,
+                account: super::slots::account_here(end),
             });
         }
         if asks & ASK_RUNTIME != 0 {

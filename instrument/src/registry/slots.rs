@@ -15,10 +15,10 @@ use std::{
     },
 };
 
-use asyncwatch_stack::{Thread, Usage};
+use asyncwatch_stack::Thread;
 
-use super::slot::Slot;
-use crate::{drops, runtimes};
+use super::slot::{Base, Slot};
+use crate::{clock::Ticks, drops, runtimes};
 
 /// 1,024 slots of about 1 KiB: 1 MiB if all are used.
 const SLOTS_MAX: usize = 1_024;
@@ -86,10 +86,17 @@ pub(crate) fn current() -> Option<&'static Slot> {
     }
 }
 
-/// CPU accounting of the calling thread, if it has a slot.
-pub(crate) fn usage_here() -> Option<Usage> {
+/// The account of the calling thread, if it has a slot.
+pub(crate) fn account_here(now: Ticks) -> Option<Base> {
     OWNER
-        .try_with(|owner| owner.held.get().map(|(_, info)| info.thread.usage_here()))
+        .try_with(|owner| {
+            let (_, info) = owner.held.get()?;
+            Some(Base {
+                at: now,
+                usage: info.thread.usage_here(),
+                sleeps: info.thread.sleeps_here(),
+            })
+        })
         .ok()?
 }
 

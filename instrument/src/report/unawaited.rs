@@ -87,7 +87,7 @@ fn finding(dropped: &DroppedUnawaited, frames: Vec<Frame>, level: Level) -> Find
         class: None,
         syscall: None,
         culprit: Some(culprit(dropped, dropper.as_ref())),
-        blocking_frame: None,
+        blocking_frame: dropped_at(dropped, dropper.as_ref()),
         task: dropped.task.map(TaskIdentity::to_ref),
         worker: None,
         queued_behind: None,
@@ -97,7 +97,7 @@ fn finding(dropped: &DroppedUnawaited, frames: Vec<Frame>, level: Level) -> Find
         fingerprint: String::new(),
     };
     finding.message = message::never_awaited(dropped.function);
-    finding.notes = notes(dropped, dropper.as_ref());
+    finding.notes = notes(dropped);
     finding.fingerprint = fingerprint(
         finding.code,
         finding.culprit.as_ref(),
@@ -138,21 +138,17 @@ fn stacks(frames: Vec<Frame>) -> Vec<Stack> {
     }]
 }
 
-fn notes(dropped: &DroppedUnawaited, dropper: Option<&Frame>) -> Vec<String> {
-    let mut notes = Vec::new();
-    if let Some(Frame {
-        file: Some(file),
-        line: Some(line),
-        ..
-    }) = dropper
-        && *line != dropped.made.line()
-    {
-        notes.push(format!("dropped at {file}:{line}"));
-    }
+/// Where it was dropped, if that is another place than where it was made.
+fn dropped_at(dropped: &DroppedUnawaited, dropper: Option<&Frame>) -> Option<Frame> {
+    dropper
+        .filter(|frame| frame.line.is_some() && frame.line != Some(dropped.made.line()))
+        .cloned()
+}
+
+fn notes(dropped: &DroppedUnawaited) -> Vec<String> {
     let (file, line) = dropped.defined;
-    notes.push(format!(
+    vec![format!(
         "`{}` is defined at {file}:{line}",
         dropped.function
-    ));
-    notes
+    )]
 }

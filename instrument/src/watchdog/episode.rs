@@ -80,6 +80,8 @@ pub(super) struct Episode {
     reported: bool,
     last_sample_at: Duration,
     seen_asleep: bool,
+    /// How often it was looked at closely.
+    looks: u64,
     /// Blocked time at the last look that found it asleep.
     asleep_blocked: Duration,
     queued_behind: Option<u64>,
@@ -98,7 +100,11 @@ impl Episode {
         let dated = reading.start == 0;
         let base = if dated {
             let usage = slot.info()?.thread.usage()?;
-            Some(Base { at: now, usage })
+            Some(Base {
+                at: now,
+                usage,
+                sleeps: None,
+            })
         } else {
             None
         };
@@ -116,6 +122,7 @@ impl Episode {
             reported: false,
             last_sample_at: Duration::ZERO,
             seen_asleep: false,
+            looks: 0,
             asleep_blocked: Duration::ZERO,
             queued_behind: None,
             asked: false,
@@ -227,7 +234,8 @@ impl Episode {
         let Some(base) = self.base else {
             return verdict::judge(Accounting::default(), limit);
         };
-        let (cpu, run_delay) = spent(base.usage, usage);
+        let Usage { cpu, run_delay } = usage.since(base.usage);
+        self.looks += 1;
         let asleep = matches!(activity, Activity::Syscall(_) | Activity::Waiting);
         if asleep {
             self.seen_asleep = true;
@@ -244,6 +252,8 @@ impl Episode {
                 wall: held,
                 cpu,
                 run_delay: run_delay.map(|delay| delay + unsure),
+                sleeps: None,
+                looks: self.looks,
                 seen_asleep: asleep,
             },
             limit,
@@ -286,15 +296,17 @@ pub(super) fn end(end: SlowEnd, seen: Option<Episode>) -> Option<PollReport> {
         return None;
     }
     let base = end.base.or(seen.as_ref().and_then(|seen| seen.base));
-    let (cpu, run_delay) = match (base, end.usage) {
-        (Some(base), Some(usage)) => spent(base.usage, usage),
-        _ => (Duration::ZERO, None),
-    };
+    let spent = base.zip(end.account);
+    let Usage { cpu, run_delay } =
+        spent.map_or_else(Usage::default, |(base, end)| end.usage.since(base.usage));
+    let sleeps = spent.and_then(|(base, end)| Some(end.sleeps?.saturating_sub(base.sleeps?)));
     let verdict = verdict::judge(
         Accounting {
             wall,
             cpu,
             run_delay,
+            sleeps,
+            looks: seen.as_ref().map_or(0, |seen| seen.looks),
             seen_asleep: seen.as_ref().is_some_and(|seen| seen.seen_asleep),
         },
         limit,
@@ -335,15 +347,6 @@ fn close(mut samples: Vec<Sample>, last: Duration, wall: Duration) -> Vec<Sample
         sample.weight += wall.saturating_sub(last);
     }
     samples
-}
-
-/// CPU time and run delay between two readings.
-fn spent(base: Usage, now: Usage) -> (Duration, Option<Duration>) {
-    let run_delay = match (base.run_delay, now.run_delay) {
-        (Some(base), Some(now)) => Some(now.saturating_sub(base)),
-        _ => None,
-    };
-    (now.cpu.saturating_sub(base.cpu), run_delay)
 }
 
 /// When to take the next stack of a poll that has gone on for `held`: at each look

@@ -3,6 +3,11 @@
 //! `wall = cpu + run_delay + blocked`: on a CPU, runnable but without one, and the
 //! rest, which is waiting for something else. Only what the program itself causes
 //! counts against the limit; a machine that had no CPU to give is nobody's fault.
+//!
+//! The rest is not always waiting. A virtual machine's CPU can itself be taken away,
+//! and such stolen time is in no account. So a poll counts as blocked only if its
+//! thread went to sleep: once for certain if it was seen asleep, else often enough
+//! that a few close looks could have missed every sleep.
 
 use std::time::Duration;
 
@@ -15,8 +20,24 @@ pub(crate) struct Accounting {
     pub(crate) cpu: Duration,
     /// `None` where the kernel does not tell (no schedstat).
     pub(crate) run_delay: Option<Duration>,
-    /// Whether it was seen asleep; settles the matter where `run_delay` is not known.
+    /// How often the thread went to sleep, where that is known.
+    pub(crate) sleeps: Option<u64>,
+    /// How often the watchdog looked at it closely.
+    pub(crate) looks: u64,
+    /// Whether one of the looks found it asleep.
     pub(crate) seen_asleep: bool,
+}
+
+impl Accounting {
+    /// Whether its thread can have been asleep for long.
+    fn slept(&self) -> bool {
+        match self.sleeps {
+            _ if self.seen_asleep => true,
+            Some(sleeps) => sleeps > self.looks,
+            // Nobody counts sleeps here: the run delay has to do.
+            None => self.run_delay.is_some(),
+        }
+    }
 }
 
 /// What to make of it.
@@ -43,8 +64,10 @@ pub(crate) fn judge(time: Accounting, limit: Duration) -> Verdict {
     let cpu = time.cpu.min(time.wall);
     let rest = time.wall - cpu;
     let (blocked, cause_unknown) = match time.run_delay {
-        Some(delay) => (rest.saturating_sub(delay), false),
-        None if time.seen_asleep => (rest, false),
+        Some(delay) if time.slept() => (rest.saturating_sub(delay), false),
+        None if time.slept() => (rest, false),
+        // Taken from the program by the machine, as far as anybody can tell.
+        Some(_) => (Duration::ZERO, false),
         None => (Duration::ZERO, rest >= limit),
     };
     let class = if cpu >= limit {
@@ -77,6 +100,8 @@ mod tests {
                 wall: Duration::from_millis(wall),
                 cpu: Duration::from_millis(cpu),
                 run_delay: Some(Duration::from_millis(run_delay)),
+                sleeps: Some(1),
+                looks: 0,
                 seen_asleep: false,
             },
             LIMIT,
@@ -114,11 +139,50 @@ mod tests {
     }
 
     #[test]
+    fn stolen_time_is_not_blocked_time() {
+        let stolen = Accounting {
+            wall: Duration::from_millis(102),
+            cpu: Duration::from_micros(266),
+            run_delay: Some(Duration::ZERO),
+            sleeps: Some(0),
+            looks: 4,
+            seen_asleep: false,
+        };
+        assert_eq!(judge(stolen, LIMIT).class, Class::Descheduled);
+        // One short sleep that no look met does not explain 100 ms, either.
+        let one_sleep = Accounting {
+            sleeps: Some(1),
+            ..stolen
+        };
+        assert_eq!(judge(one_sleep, LIMIT).class, Class::Descheduled);
+        let many_sleeps = Accounting {
+            sleeps: Some(500),
+            ..stolen
+        };
+        assert_eq!(judge(many_sleeps, LIMIT).class, Class::Blocked);
+        let seen = Accounting {
+            sleeps: Some(1),
+            seen_asleep: true,
+            ..stolen
+        };
+        assert_eq!(judge(seen, LIMIT).class, Class::Blocked);
+        // The watchdog itself was late and never looked: the accounts decide.
+        let never_looked = Accounting {
+            sleeps: Some(1),
+            looks: 0,
+            ..stolen
+        };
+        assert_eq!(judge(never_looked, LIMIT).class, Class::Blocked);
+    }
+
+    #[test]
     fn without_run_delay_only_what_was_seen_counts() {
         let time = Accounting {
             wall: Duration::from_millis(300),
             cpu: Duration::from_millis(1),
             run_delay: None,
+            sleeps: None,
+            looks: 1,
             seen_asleep: true,
         };
         assert_eq!(judge(time, LIMIT).class, Class::Blocked);

@@ -32,6 +32,12 @@ impl Thread {
         &self.name
     }
 
+    /// `None`: sleeps are not counted on this system.
+    #[must_use]
+    pub fn sleeps_here(&self) -> Option<u64> {
+        None
+    }
+
     /// Nothing: accounts are not kept on this system, which
     /// [`Thread::usage`] tells apart from a thread that has used nothing.
     #[must_use]

@@ -1,4 +1,4 @@
-//! The CPU time of threads.
+//! The CPU time of threads, and how often they went to sleep.
 
 #![expect(unsafe_code, reason = "reading CPU clocks and thread attributes")]
 
@@ -22,6 +22,19 @@ fn clock_of(tid: u32) -> libc::clockid_t {
     (!tid.cast_signed() << 3) | 0b110
 }
 
+/// How often the calling thread has given up its CPU to wait for something.
+pub(super) fn sleeps_here() -> Option<u64> {
+    let mut usage = MaybeUninit::<libc::rusage>::uninit();
+    // SAFETY: `usage` is valid for writes for the length of the call.
+    let failed = unsafe { libc::getrusage(libc::RUSAGE_THREAD, usage.as_mut_ptr()) } != 0;
+    if failed {
+        return None;
+    }
+    // SAFETY: the call succeeded, so it has filled `usage`.
+    let usage = unsafe { usage.assume_init() };
+    u64::try_from(usage.ru_nvcsw).ok()
+}
+
 fn read(clock: libc::clockid_t) -> Option<Duration> {
     let mut time = MaybeUninit::<libc::timespec>::uninit();
     // SAFETY: `time` is valid for writes for the length of the call.
@@ -39,7 +52,7 @@ fn read(clock: libc::clockid_t) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
-    use super::{cpu_here, cpu_of};
+    use super::{cpu_here, cpu_of, sleeps_here};
     use std::time::Duration;
 
     #[test]
@@ -49,6 +62,13 @@ mod tests {
         let from_the_side = cpu_of(tid).expect("this thread is alive");
         assert!(before <= from_the_side && from_the_side <= cpu_here());
         assert!(from_the_side > Duration::ZERO);
+    }
+
+    #[test]
+    fn a_sleep_is_counted() {
+        let before = sleeps_here().expect("Linux counts them");
+        std::thread::sleep(Duration::from_millis(2));
+        assert!(sleeps_here().expect("as before") > before);
     }
 
     #[test]

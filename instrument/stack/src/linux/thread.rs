@@ -72,6 +72,18 @@ impl Thread {
         }
     }
 
+    /// How often it has gone to sleep of its own accord so far: in a system call,
+    /// or for a page. `None` where the system does not count. To be called on the
+    /// thread itself; one system call.
+    ///
+    /// A thread that has not slept was not blocked, even where time has passed that
+    /// is neither on a CPU nor waiting for one: a virtual machine's own CPU may have
+    /// been taken away.
+    #[must_use]
+    pub fn sleeps_here(&self) -> Option<u64> {
+        clock::sleeps_here()
+    }
+
     /// What it has used so far, seen from another thread; `None` once it has
     /// ended. The CPU time is exact even while it runs.
     #[must_use]
