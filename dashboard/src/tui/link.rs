@@ -177,3 +177,80 @@ async fn received(messages: &mut Option<Messages>) -> Option<Message> {
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn next(link: &mut Link) -> Event {
+        let patience = Duration::from_secs(60);
+        time::timeout(patience, link.next()).await.expect("in time")
+    }
+
+    fn target(port: u16) -> Target {
+        format!("127.0.0.1:{port}").parse().expect("an address")
+    }
+
+    #[tokio::test]
+    async fn follows_the_addresses_it_is_given() {
+        let (sender, receiver) = watch::channel(None);
+        let mut link = Link::new(receiver, true);
+        assert_eq!(link.connection(), Connection::Starting);
+        for port in [1, 2] {
+            sender.send_replace(Some(target(port)));
+            loop {
+                if let Event::Switched(connection) = next(&mut link).await {
+                    assert_eq!(connection.addr(), Some(target(port).to_string().as_str()));
+                    break;
+                }
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_given_address_that_refuses_is_trouble() {
+        let (_sender, receiver) = watch::channel(Some(target(1)));
+        let mut link = Link::new(receiver, false);
+        assert!(!link.searches);
+        loop {
+            if let Event::Message(Message::Connection(Connection::Lost { trouble, .. })) =
+                next(&mut link).await
+            {
+                assert_eq!(trouble, Trouble::Refused);
+                return;
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_started_program_that_ends_is_not_replaced_by_another() {
+        let receiver = watch::channel(None).1;
+        let mut link = Link::new(receiver, true);
+        assert!(!link.searches);
+        let nothing = time::timeout(Duration::from_millis(50), link.next()).await;
+        assert!(nothing.is_err());
+    }
+
+    #[tokio::test]
+    async fn nobody_at_the_default_address_is_waited_for() {
+        let receiver = watch::channel(None).1;
+        let mut link = Link::new(receiver, false);
+        assert!(link.searches);
+        let addr = Target::default().to_string();
+        assert_eq!(
+            link.connection(),
+            Connection::Waiting { addr: addr.clone() }
+        );
+        let at = std::time::Instant::now();
+        let refused = Message::Connection(Connection::Lost {
+            addr: addr.clone(),
+            since: at,
+            retry_at: at,
+            trouble: Trouble::Refused,
+        });
+        let Message::Connection(seen) = link.seen(refused) else {
+            panic!("it stays what it is");
+        };
+        assert_eq!(seen, Connection::Waiting { addr });
+    }
+}

@@ -70,7 +70,8 @@ pub enum OutputLine {
 ///
 /// # Errors
 ///
-/// Fails where standard output is no terminal, and when the terminal fails.
+/// Fails where standard output is no terminal, when the terminal fails, and when a
+/// thread of this program panicked.
 pub async fn show(
     target: watch::Receiver<Option<Target>>,
     output: Option<mpsc::Receiver<OutputLine>>,
@@ -137,7 +138,7 @@ async fn run(
             }
         }
     }
-    Ok(())
+    anyhow::bail!("a thread of the dashboard panicked; the message above says where")
 }
 
 fn draw(screen: &mut Screen, app: &mut App) -> anyhow::Result<()> {

@@ -178,6 +178,37 @@ pub(super) fn tidy_function(name: &str) -> &str {
     name
 }
 
+/// A type's name without the modules that it and its parameters live in.
+pub(super) fn short_type(name: &str) -> String {
+    let mut short = String::with_capacity(name.len());
+    let mut path_start = 0;
+    let mut rest = name;
+    while let Some(c) = rest.chars().next() {
+        if let Some(after) = rest.strip_prefix("::").filter(|_| short.len() > path_start) {
+            short.truncate(path_start);
+            rest = after;
+            continue;
+        }
+        short.push(c);
+        if !(c.is_alphanumeric() || c == '_') {
+            path_start = short.len();
+        }
+        rest = &rest[c.len_utf8()..];
+    }
+    short
+}
+
+/// A task's name in exactly `columns`. Of a function's path the end tells most,
+/// of a type with parameters the beginning.
+pub(super) fn task_name(name: &str, columns: usize) -> String {
+    let name = tidy_function(name);
+    if name.contains('<') {
+        left(&short_type(name), columns)
+    } else {
+        path(name, columns)
+    }
+}
+
 /// The last part of a function's name and what it belongs to: `thread::sleep`.
 /// Names with generics are left alone.
 pub(super) fn short_function(name: &str) -> &str {
@@ -331,6 +362,25 @@ mod tests {
             "functions::sleep"
         );
         assert_eq!(short_function("main"), "main");
+    }
+
+    #[test]
+    fn types_lose_their_modules() {
+        assert_eq!(
+            short_type(
+                "hyper::server::Connection<hyper_util::rt::TokioIo<tokio::net::TcpStream>, axum::Router>"
+            ),
+            "Connection<TokioIo<TcpStream>, Router>"
+        );
+        assert_eq!(
+            short_type("<shop::Cart as core::future::Future>::poll"),
+            "<Cart as Future>::poll"
+        );
+        assert_eq!(
+            short_type("(u8, &'static str)::é::"),
+            "(u8, &'static str)::"
+        );
+        assert_eq!(task_name("a::b::long_name::{{closure}}", 10), "…long_name");
     }
 
     #[test]

@@ -329,7 +329,7 @@ fn name_cell<'a>(scene: &Scene<'_>, name: &str, width: usize) -> Span<'a> {
     if name.is_empty() {
         return Span::styled(text::left("(unnamed)", width), scene.theme.dim());
     }
-    Span::raw(text::path(text::tidy_function(name), width))
+    Span::raw(text::task_name(name, width))
 }
 
 fn state_cell<'a>(scene: &Scene<'_>, state: TaskState, width: usize) -> Span<'a> {

@@ -214,7 +214,12 @@ fn task_name(scene: &Scene<'_>, worker: &Worker) -> String {
     match scene.model.task(id) {
         Some(task) => {
             let id = task.tokio_id.unwrap_or(id.0);
-            format!("{id} {}", text::tidy_function(&task.name))
+            let name = text::tidy_function(&task.name);
+            if name.contains('<') {
+                format!("{id} {}", text::short_type(name))
+            } else {
+                format!("{id} {name}")
+            }
         }
         None => format!("#{}", id.0),
     }
