@@ -1,5 +1,5 @@
 //! Objects that come and go while the program runs.
-#![cfg(all(target_os = "linux", target_env = "gnu"))]
+#![cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
 #![expect(unsafe_code, reason = "loading and unloading an object")]
 
 mod support;

@@ -1,5 +1,8 @@
 //! The app's own signal handlers, which are never replaced.
-#![cfg(target_os = "linux")]
+#![cfg(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
 #![expect(unsafe_code, reason = "installing handlers as an app would")]
 
 use asyncwatch_stack::{Capturer, Unsupported};

@@ -1,5 +1,8 @@
 //! Where a thread's time goes: on a CPU, waiting for one, or asleep.
-#![cfg(target_os = "linux")]
+#![cfg(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
 
 mod support;
 
