@@ -29,9 +29,9 @@
 //! and reads with a timeout would return early. Neither is one that has only
 //! just been woken and is still on its way out of a call: its accounts must show
 //! that it has run since the last look and had no time to sleep. Between that
-//! look and the signal are a few microseconds, so a thread that goes to sleep right then can still see
-//! one `EINTR`. The handler is installed with `SA_RESTART`, and Rust's own
-//! sleeps, locks and I/O loops repeat by themselves.
+//! look and the signal are a few microseconds, so a thread that goes to sleep
+//! right then can still see one `EINTR`. The handler is installed with
+//! `SA_RESTART`, and Rust's own sleeps, locks and I/O loops repeat by themselves.
 //!
 //! The kernel does not tell the frame pointer of a sleeping thread. Most code
 //! can be unwound without it; where a rule asks for it, the stack is searched

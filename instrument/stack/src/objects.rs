@@ -131,6 +131,10 @@ mod tests {
     #[test]
     fn a_file_that_is_not_there_has_no_names() {
         let mut objects = Objects::new();
-        assert!(objects.resolve(Path::new("/no/such/object"), 0x1000).is_empty());
+        assert!(
+            objects
+                .resolve(Path::new("/no/such/object"), 0x1000)
+                .is_empty()
+        );
     }
 }
