@@ -142,6 +142,13 @@ pub struct Task {
     pub runtime: RuntimeId,
 }
 
+impl Task {
+    /// tokio's number, else asyncwatch's: the one that findings name it by.
+    pub fn number(&self) -> u64 {
+        self.tokio_id.unwrap_or(self.id.0)
+    }
+}
+
 /// A place that spawns tasks, with all its tasks added up, ended ones included.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Site {

@@ -204,7 +204,7 @@ impl Key<'_> {
 
 fn task_key<'a>(model: &'a Model, task: &'a Task, column: Column) -> Key<'a> {
     match column {
-        Column::Id => Key::Number(task.tokio_id.unwrap_or(task.id.0)),
+        Column::Id => Key::Number(task.number()),
         Column::Name => text(&task.name),
         Column::Kind => text(task.kind.as_str()),
         Column::State => Key::Number(task.state as u64),
@@ -298,7 +298,7 @@ impl Words {
 
     fn match_task(&self, task: &Task, site: Option<&Site>) -> bool {
         self.is_empty() || {
-            let id = task.tokio_id.unwrap_or(task.id.0);
+            let id = task.number();
             let (kind, state) = (task.kind.as_str(), task.state.as_str());
             let place = place_text(site.and_then(|site| site.location.as_ref()));
             self.matches(&format!("{} {kind} {state} {place} #{id}", task.name))

@@ -1,7 +1,7 @@
 //! Everything the dashboard knows about the program, kept up to date by updates.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
     hash::Hash,
     time::{Duration, Instant},
 };
@@ -171,9 +171,13 @@ impl Model {
         self.shown.tasks.len()
     }
 
-    /// Share of the last interval that a task was busy, 0 to 1.
+    /// Share of the last interval that a task was busy, 0 to 1. A poll that goes on
+    /// counts as well, though programs add it up only when it ends.
     pub fn load(&self, id: TaskId) -> Option<f32> {
         let tracked = self.shown.tasks.get(&id)?;
+        if let Some(held) = self.shown.held.get(&id) {
+            return Some(share(*held, self.shown.interval_ns()));
+        }
         if tracked.as_of == self.shown.snapshot {
             tracked.load
         } else {
@@ -331,12 +335,16 @@ impl Model {
             })
     }
 
-    /// tokio's and asyncwatch's numbers of all tasks that a finding is about.
-    pub fn accused(&self) -> HashSet<u64> {
-        self.findings()
-            .iter()
-            .filter_map(|seen| Some(seen.finding.task.as_ref()?.id))
-            .collect()
+    /// The first finding about each task that has one, by the number that
+    /// [`Task::number`] gives.
+    pub fn accused(&self) -> HashMap<u64, &Finding> {
+        let mut accused = HashMap::new();
+        for seen in self.findings().iter() {
+            if let Some(task) = &seen.finding.task {
+                accused.entry(task.id).or_insert(&seen.finding);
+            }
+        }
+        accused
     }
 
     fn since_update(&self, at: Instant) -> Duration {
@@ -373,6 +381,7 @@ impl State {
             over += put(&mut self.sites, site.id, site, limits.sites);
         }
         for worker in update.workers {
+            let worker = self.with_current_poll(worker);
             over += put_ordered(&mut self.workers, worker.id, worker, limits.workers);
         }
         for runtime in update.runtimes {
@@ -400,10 +409,7 @@ impl State {
     }
 
     fn put_tasks(&mut self, tasks: Vec<Task>, limit: usize) -> u64 {
-        let interval = match self.before_unix_ns {
-            0 => 0,
-            before => self.now_unix_ns.saturating_sub(before),
-        };
+        let interval = self.interval_ns();
         let as_of = self.snapshot;
         let mut dropped = 0;
         for task in tasks {
@@ -417,6 +423,23 @@ impl State {
             self.tasks.insert(tracked.task.id, tracked);
         }
         dropped
+    }
+
+    /// Time between the last two snapshots; 0 if there was only one.
+    fn interval_ns(&self) -> u64 {
+        match self.before_unix_ns {
+            0 => 0,
+            before => self.now_unix_ns.saturating_sub(before),
+        }
+    }
+
+    /// A worker as told, but with the poll that goes on counted as busy.
+    fn with_current_poll(&self, mut worker: Worker) -> Worker {
+        if worker.current_task.is_some() && self.interval_ns() > 0 {
+            let held = f64::from(share(worker.current_poll, self.interval_ns()));
+            worker.busy_share = worker.busy_share.map(|busy| busy.max(held));
+        }
+        worker
     }
 
     fn note_held(&mut self) {
@@ -455,14 +478,18 @@ pub(super) fn is_about(finding: &Finding, task: &Task) -> bool {
     finding
         .task
         .as_ref()
-        .is_some_and(|it| it.id == task.tokio_id.unwrap_or(task.id.0))
+        .is_some_and(|it| it.id == task.number())
 }
 
 /// Share of the interval that the task was busy; none where that is not measured
 /// or the task was not there before.
 fn load(before: Option<&Task>, now: &Task, interval_ns: u64) -> Option<f32> {
     let gained = now.busy?.saturating_sub(before?.busy?);
-    (interval_ns > 0).then(|| (duration_ns(gained) as f32 / interval_ns as f32).min(1.0))
+    (interval_ns > 0).then(|| share(gained, interval_ns))
+}
+
+fn share(part: Duration, interval_ns: u64) -> f32 {
+    (duration_ns(part) as f32 / interval_ns.max(1) as f32).min(1.0)
 }
 
 fn put<K: Eq + Hash, V>(map: &mut HashMap<K, V>, key: K, value: V, limit: usize) -> u64 {

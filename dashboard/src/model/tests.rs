@@ -242,6 +242,19 @@ fn load_is_the_busy_share_of_the_last_interval() {
 }
 
 #[test]
+fn a_poll_that_goes_on_counts_as_busy() {
+    let held = |snapshot| Update {
+        snapshot,
+        now_unix_ns: (99 + snapshot) * SECOND,
+        workers: vec![worker(Some(5), Duration::from_millis(750))],
+        ..Update::default()
+    };
+    let (model, _) = model([snapshot([5]), held(2)]);
+    assert_eq!(model.worker(WorkerId(1)).unwrap().busy_share, Some(0.75));
+    assert_eq!(model.load(TaskId(5)), Some(0.75));
+}
+
+#[test]
 fn ongoing_findings_come_first_then_the_newest() {
     let mut update = snapshot([]);
     update.findings = vec![

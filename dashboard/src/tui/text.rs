@@ -198,14 +198,24 @@ pub(super) fn short_type(name: &str) -> String {
     short
 }
 
+/// A function's or task's name as short as it stays clear.
+pub(super) fn clear_name(name: &str) -> String {
+    let name = tidy_function(name);
+    if name.contains('<') {
+        short_type(name)
+    } else {
+        name.to_owned()
+    }
+}
+
 /// A task's name in exactly `columns`. Of a function's path the end tells most,
 /// of a type with parameters the beginning.
 pub(super) fn task_name(name: &str, columns: usize) -> String {
-    let name = tidy_function(name);
+    let name = clear_name(name);
     if name.contains('<') {
-        left(&short_type(name), columns)
+        left(&name, columns)
     } else {
-        path(name, columns)
+        path(&name, columns)
     }
 }
 

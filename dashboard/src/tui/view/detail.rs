@@ -59,7 +59,7 @@ fn name(scene: &Scene<'_>, row: RowId) -> String {
         RowId::Task(id) => scene.model.task(id).map(|task| task.name.as_str()),
         RowId::Site(id) => scene.model.site(id).map(|site| site.name.as_str()),
     };
-    text::tidy_function(name.unwrap_or_default()).to_owned()
+    text::clear_name(name.unwrap_or_default())
 }
 
 fn task_lines<'a>(scene: &Scene<'_>, task: &Task) -> Vec<Line<'a>> {
@@ -146,8 +146,8 @@ fn site_lines<'a>(scene: &Scene<'_>, site: &Site) -> Vec<Line<'a>> {
 fn parent_name(scene: &Scene<'_>, parent: crate::model::TaskId) -> String {
     match scene.model.task(parent) {
         Some(task) => {
-            let id = task.tokio_id.unwrap_or(parent.0);
-            format!("{id} {}", text::tidy_function(&task.name))
+            let id = task.number();
+            format!("{id} {}", text::clear_name(&task.name))
         }
         None => format!("{} (asyncwatch), which has ended", parent.0),
     }

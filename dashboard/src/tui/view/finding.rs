@@ -85,7 +85,7 @@ fn source<'a>(scene: &Scene<'_>, finding: &Finding, columns: usize) -> Vec<Line<
     };
     let theme = scene.theme;
     let place = text::frame_place(culprit, scene.root());
-    let function = text::tidy_function(&culprit.function).to_owned();
+    let function = text::clear_name(&culprit.function);
     let room = columns.saturating_sub(text::width(&place) + 9);
     let mut lines = vec![Line::from(vec![
         Span::styled(" --> ", theme.accent()),
@@ -186,7 +186,7 @@ fn facts<'a>(scene: &Scene<'_>, finding: &Finding, columns: usize) -> Vec<Line<'
     let room = columns.saturating_sub(LABEL + 2);
     let mut lines = Vec::new();
     if let Some(frame) = &finding.blocking_frame {
-        let calls = text::tidy_function(&frame.function).to_owned();
+        let calls = text::clear_name(&frame.function);
         lines.push(fact(scene, "calls", calls, room));
     }
     if let Some(worker) = &finding.worker {
@@ -202,7 +202,7 @@ fn facts<'a>(scene: &Scene<'_>, finding: &Finding, columns: usize) -> Vec<Line<'
         let name = if task.name.is_empty() {
             String::new()
         } else {
-            format!(" `{}`", text::tidy_function(&task.name))
+            format!(" `{}`", text::clear_name(&task.name))
         };
         lines.push(fact(
             scene,
@@ -300,7 +300,7 @@ fn frame_line<'a>(scene: &Scene<'_>, finding: &Finding, frame: &Frame, columns: 
         (false, true) => ("•", theme.own()),
         (false, false) => (" ", theme.dim()),
     };
-    let name = match text::tidy_function(&frame.function) {
+    let name = match frame.function.as_str() {
         "" => "(no symbol)",
         name => name,
     };
@@ -309,7 +309,7 @@ fn frame_line<'a>(scene: &Scene<'_>, finding: &Finding, frame: &Frame, columns: 
     let for_place = columns.saturating_sub(for_name + 4);
     Line::from(vec![
         Span::styled(format!(" {mark} "), style),
-        Span::styled(text::path(name, for_name), style),
+        Span::styled(text::task_name(name, for_name), style),
         Span::raw(" "),
         Span::styled(
             text::keep_end(&place, for_place),

@@ -1,5 +1,8 @@
 //! The task table: which columns fit, and the visible rows.
 
+use std::collections::HashMap;
+
+use asyncwatch_findings::Finding;
 use ratatui::{
     buffer::Buffer,
     layout::Rect,
@@ -243,7 +246,7 @@ fn row_line<'a>(
     row: RowId,
     columns: &[Placed],
     selected: bool,
-    accused: &std::collections::HashSet<u64>,
+    accused: &HashMap<u64, &Finding>,
 ) -> Line<'a> {
     let mut spans = Vec::with_capacity(columns.len() * 2 + 1);
     let cursor = if selected { "›" } else { " " };
@@ -252,11 +255,11 @@ fn row_line<'a>(
             let Some(task) = scene.model.task(id) else {
                 return Line::default();
             };
-            let guilty = accused.contains(&task.tokio_id.unwrap_or(id.0));
-            let mark = if guilty { "!" } else { " " };
+            let finding = accused.get(&task.number()).copied();
+            let mark = if finding.is_some() { "!" } else { " " };
             spans.push(Span::styled(format!("{cursor}{mark}"), scene.theme.bad()));
             for &(column, width) in columns {
-                spans.push(task_cell(scene, task, column, width));
+                spans.push(task_cell(scene, task, finding, column, width));
                 spans.push(Span::raw(" "));
             }
         }
@@ -276,7 +279,13 @@ fn row_line<'a>(
     spans.into()
 }
 
-fn task_cell<'a>(scene: &Scene<'_>, task: &Task, column: Column, width: usize) -> Span<'a> {
+fn task_cell<'a>(
+    scene: &Scene<'_>,
+    task: &Task,
+    finding: Option<&Finding>,
+    column: Column,
+    width: usize,
+) -> Span<'a> {
     let theme = scene.theme;
     let number = |text: String| Span::raw(text::right(&text, width));
     match column {
@@ -284,7 +293,7 @@ fn task_cell<'a>(scene: &Scene<'_>, task: &Task, column: Column, width: usize) -
             Some(id) => number(id.to_string()),
             None => number(format!("#{}", task.id.0)),
         },
-        Column::Name => name_cell(scene, &task.name, width),
+        Column::Name => name_cell(scene, &task.name, finding, width),
         Column::Kind => Span::styled(text::left(task.kind.as_str(), width), theme.dim()),
         Column::State => state_cell(scene, task.state, width),
         Column::Load => load_cell(scene, scene.model.load(task.id), width),
@@ -309,7 +318,7 @@ fn task_cell<'a>(scene: &Scene<'_>, task: &Task, column: Column, width: usize) -
 fn site_cell<'a>(scene: &Scene<'_>, site: &Site, column: Column, width: usize) -> Span<'a> {
     let number = |text: String| Span::raw(text::right(&text, width));
     match column {
-        Column::Name => name_cell(scene, &site.name, width),
+        Column::Name => name_cell(scene, &site.name, None, width),
         Column::Kind => Span::styled(text::left(site.kind.as_str(), width), scene.theme.dim()),
         Column::Busy => number(text::optional(site.busy)),
         Column::Scheduled => number(text::optional(site.scheduled)),
@@ -325,11 +334,22 @@ fn site_cell<'a>(scene: &Scene<'_>, site: &Site, column: Column, width: usize) -
     }
 }
 
-fn name_cell<'a>(scene: &Scene<'_>, name: &str, width: usize) -> Span<'a> {
-    if name.is_empty() {
-        return Span::styled(text::left("(unnamed)", width), scene.theme.dim());
+/// A task without a name is known by what it was caught at, if it was.
+fn name_cell<'a>(
+    scene: &Scene<'_>,
+    name: &str,
+    finding: Option<&Finding>,
+    width: usize,
+) -> Span<'a> {
+    if !name.is_empty() {
+        return Span::raw(text::task_name(name, width));
     }
-    Span::raw(text::task_name(name, width))
+    let culprit = finding.and_then(|it| it.culprit.as_ref());
+    let text = match culprit {
+        Some(culprit) => format!("(in {})", text::clear_name(&culprit.function)),
+        None => "(unnamed)".to_owned(),
+    };
+    Span::styled(text::left(&text, width), scene.theme.dim())
 }
 
 fn state_cell<'a>(scene: &Scene<'_>, state: TaskState, width: usize) -> Span<'a> {

@@ -173,7 +173,7 @@ fn row_line<'a>(scene: &Scene<'_>, worker: &Worker, widths: &Widths, selected: b
     let history = scene.model.busy_history(worker.id);
     Line::from(vec![
         Span::styled(format!("{cursor}{mark}"), theme.bad()),
-        Span::raw(text::left(&worker.label(), widths.thread)),
+        Span::raw(text::path(&thread_name(scene, worker), widths.thread)),
         Span::raw(" "),
         share_span(scene, worker.busy_share),
         Span::raw(" "),
@@ -212,15 +212,20 @@ fn task_name(scene: &Scene<'_>, worker: &Worker) -> String {
         return String::new();
     };
     match scene.model.task(id) {
-        Some(task) => {
-            let id = task.tokio_id.unwrap_or(id.0);
-            let name = text::tidy_function(&task.name);
-            if name.contains('<') {
-                format!("{id} {}", text::short_type(name))
-            } else {
-                format!("{id} {name}")
-            }
-        }
+        Some(task) if task.name.is_empty() => format!("task {}", task.number()),
+        Some(task) => format!("{} {}", task.number(), text::clear_name(&task.name)),
         None => format!("#{}", id.0),
     }
+}
+
+/// Its name; where several threads share it, with the thread's number.
+fn thread_name(scene: &Scene<'_>, worker: &Worker) -> String {
+    let namesakes = scene
+        .model
+        .workers()
+        .filter(|it| it.thread_name == worker.thread_name);
+    if worker.thread_name.is_empty() || namesakes.take(2).count() < 2 {
+        return worker.label();
+    }
+    format!("{} {}", worker.thread_name, worker.tid)
 }
