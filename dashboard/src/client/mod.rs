@@ -2,7 +2,7 @@
 //! turns what comes into [`Update`]s.
 //!
 //! This is the only place in the dashboard that names wire types. Whatever a
-//! server sends is bounded and freed of control characters here ([`convert`]);
+//! server sends is bounded and freed of control characters here (`convert`);
 //! the model and the terminal rely on it.
 
 mod backoff;

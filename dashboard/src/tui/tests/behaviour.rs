@@ -93,6 +93,19 @@ fn findings_have_a_filter_of_their_own() {
 }
 
 #[test]
+fn a_task_without_a_name_is_known_by_what_it_was_caught_at() {
+    let mut stage = Stage::new(80, 24);
+    let mut update = data::snapshot();
+    for task in &mut update.tasks {
+        task.name.clear();
+    }
+    stage.receive(Message::Update(Box::new(update)));
+    let screen = stage.screen();
+    assert!(screen.contains("›!(in session::load)"), "{screen}");
+    assert!(screen.contains("(unnamed)"), "{screen}");
+}
+
+#[test]
 fn a_worker_leads_to_its_task_and_on_to_its_finding() {
     let mut stage = Stage::live(80, 24);
     stage.act(Action::Show(Tab::Workers));

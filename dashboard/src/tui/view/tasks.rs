@@ -346,7 +346,7 @@ fn name_cell<'a>(
     }
     let culprit = finding.and_then(|it| it.culprit.as_ref());
     let text = match culprit {
-        Some(culprit) => format!("(in {})", text::clear_name(&culprit.function)),
+        Some(culprit) => format!("(in {})", text::short_function(&culprit.function)),
         None => "(unnamed)".to_owned(),
     };
     Span::styled(text::left(&text, width), scene.theme.dim())
