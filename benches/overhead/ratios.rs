@@ -70,8 +70,8 @@ impl fmt::Display for Ratios {
             let [_, per_operation, _] = quartiles(&row.per_operation);
             let name = row.variant.name();
             let range = format!("{low:.2} to {high:.2}");
-            let added = per_operation - median;
-            writeln!(f, "  {name:<20}{ratio:>8.2}   {range:<16}{added:>+7.0} ns")?;
+            let added = (per_operation - median).round() as i64;
+            writeln!(f, "  {name:<20}{ratio:>8.2}   {range:<16}{added:>+7} ns")?;
         }
         Ok(())
     }
