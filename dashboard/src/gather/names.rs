@@ -6,7 +6,7 @@
 
 use std::path::Path;
 
-use asyncwatch_findings::{Finding, Frame, mark, trim};
+use asyncwatch_findings::{Finding, Frame, SourceFiles, mark, trim};
 use asyncwatch_stack::Objects;
 
 use super::Watched;
@@ -38,7 +38,7 @@ fn name(finding: &mut Finding, objects: &mut Objects) {
         mark(&mut stack.frames);
         trim(&mut stack.frames);
     }
-    finding.attribute();
+    finding.attribute(&SourceFiles);
     let named = finding
         .culprit
         .as_ref()

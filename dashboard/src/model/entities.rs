@@ -11,6 +11,13 @@ use super::Histogram;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TaskId(pub u64);
 
+impl TaskId {
+    /// For people: futures that tokio has no number for are numbered from 2^63 on.
+    pub fn shown(self) -> u64 {
+        self.0 & !(1 << 63)
+    }
+}
+
 /// Number of a place that spawns tasks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SiteId(pub u32);
@@ -145,7 +152,7 @@ pub struct Task {
 impl Task {
     /// tokio's number, else asyncwatch's: the one that findings name it by.
     pub fn number(&self) -> u64 {
-        self.tokio_id.unwrap_or(self.id.0)
+        self.tokio_id.unwrap_or_else(|| self.id.shown())
     }
 }
 

@@ -1,8 +1,8 @@
 //! From the stacks of a slow poll to its culprit, its help and its fingerprint.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
-use crate::{Finding, Frame, Stack, blame, fingerprint, help_for};
+use crate::{Finding, Frame, ReadSource, Stack, blame, fingerprint, help_for, name, source};
 
 /// The stack to tell a slow poll by: of the culprit line with the most time, the
 /// heaviest. `stacks` are sorted, the heaviest first; stacks without a culprit come
@@ -26,6 +26,19 @@ pub fn telling_stack(stacks: &[Stack]) -> Option<usize> {
         .max_by_key(|&n| (culprits[n].is_some(), weight(n)))
 }
 
+fn name_by_source(frames: &mut [Frame], source: &dyn ReadSource) {
+    for frame in frames.iter_mut().filter(|frame| frame.user) {
+        if !name::is_anonymous(&frame.function) {
+            continue;
+        }
+        if let (Some(file), Some(line)) = (&frame.file, frame.line)
+            && let Some(function) = source::function_around(source, Path::new(file), line)
+        {
+            frame.function = format!("{function}::{}", frame.function);
+        }
+    }
+}
+
 fn culprit(stack: &Stack) -> Option<&Frame> {
     blame(&stack.frames)
         .culprit
@@ -35,8 +48,12 @@ fn culprit(stack: &Stack) -> Option<&Frame> {
 impl Finding {
     /// Sets culprit, blocking frame, help and fingerprint of a slow poll from its
     /// stacks; to be called when they are known, or known better.
-    pub fn attribute(&mut self) {
+    ///
+    /// Async functions that debug information leaves nameless, as line tables do with
+    /// inlined ones, get the name that `source` has around their line.
+    pub fn attribute(&mut self, source: &dyn ReadSource) {
         if let Some(telling) = telling_stack(&self.stacks) {
+            name_by_source(&mut self.stacks[telling].frames, source);
             let frames = &self.stacks[telling].frames;
             let blame = blame(frames);
             let frame = |at: Option<usize>| at.and_then(|at| frames.get(at)).cloned();
@@ -77,6 +94,26 @@ mod tests {
     fn stacks_of_one_line_count_together() {
         let stacks = [stack(50, Some(1)), stack(40, Some(2)), stack(30, Some(2))];
         assert_eq!(telling_stack(&stacks), Some(1));
+    }
+
+    #[test]
+    fn a_nameless_async_fn_is_named_by_its_source() {
+        let mut finding: Finding = serde_json::from_value(serde_json::json!({
+            "id": 1, "code": "slow-poll", "level": "warn", "message": "", "count": 1,
+            "first_unix_ns": 0, "last_unix_ns": 0, "wall_ms": 300.0, "cpu_ms": 0.0,
+            "blocked_ms": 300.0, "run_delay_ms": 0.0, "class": "blocked", "syscall": null,
+            "culprit": null, "blocking_frame": null, "task": null, "help": null,
+            "fingerprint": "",
+            "stacks": [{"weight_ms": 300.0, "frames": [
+                {"function": "std::thread::sleep", "file": "/rustc/0/library/std/src/thread.rs", "line": 1},
+                {"function": "{async_fn#0}", "file": "/home/me/app/src/main.rs", "line": 2, "user": true},
+            ]}],
+        }))
+        .expect("a finding");
+        finding.attribute(&|_: &Path| Some("async fn back_off() {\n    sleep();\n}\n".to_owned()));
+        let culprit = finding.culprit.expect("blamed");
+        assert_eq!(crate::display_name(&culprit.function), "back_off");
+        assert_eq!(culprit.line, Some(2));
     }
 
     #[test]

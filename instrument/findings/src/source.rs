@@ -60,6 +60,11 @@ pub(crate) struct Excerpt {
     pub(crate) function: Option<String>,
 }
 
+/// The name of the function around a line, as far as indentation tells.
+pub(crate) fn function_around(source: &dyn ReadSource, file: &Path, line: u32) -> Option<String> {
+    excerpt(source, file, line)?.function
+}
+
 pub(crate) fn excerpt(source: &dyn ReadSource, file: &Path, line: u32) -> Option<Excerpt> {
     let text = source.read(file)?;
     let index = (line as usize).checked_sub(1)?;

@@ -19,14 +19,12 @@ use crate::{
         sites, slab,
         slot::Slot,
         slots,
-        task::{Birth, Kind, Task},
+        task::{Birth, Kind, OWN_IDS, Task},
     },
     runtimes, settings,
 };
 
-/// Ids of entries that tokio has no number for.
-const OWN_IDS: u64 = 1 << 63;
-static NEXT_ID: AtomicU64 = AtomicU64::new(OWN_IDS);
+static NEXT_ID: AtomicU64 = AtomicU64::new(OWN_IDS + 1);
 
 pin_project! {
     /// A future whose polls are watched; made by [`WatchExt::watched`].

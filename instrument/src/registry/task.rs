@@ -30,6 +30,9 @@ pub(crate) fn bucket_of(ns: u64) -> usize {
     (bits.saturating_sub(FIRST_BUCKET_BITS) as usize).min(BUCKETS - 1)
 }
 
+/// Ids from here on are our own, for futures that tokio has no number for.
+pub(crate) const OWN_IDS: u64 = 1 << 63;
+
 /// What sort of future a task entry stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
@@ -218,10 +221,10 @@ impl Task {
         Name::from_ptr(self.name.load(Relaxed))
     }
 
-    /// The number to show: tokio's, where it is known.
+    /// The number to show: tokio's, where it is known, else ours.
     pub(crate) fn public_id(&self) -> u64 {
         match self.tokio_id.load(Relaxed) {
-            0 => self.id(),
+            0 => self.id() & !OWN_IDS,
             id => id,
         }
     }

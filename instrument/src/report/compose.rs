@@ -1,6 +1,8 @@
 //! One slow poll as a finding.
 
-use asyncwatch_findings::{Class, Code, Finding, Level, Stack, message, telling_stack};
+use asyncwatch_findings::{
+    Class, Code, Finding, Level, SourceFiles, Stack, message, telling_stack,
+};
 use asyncwatch_stack::DebugInfo;
 
 use super::episodes::Episode;
@@ -48,7 +50,7 @@ pub(super) fn slow_poll(report: &PollReport, episode: &Episode, level: Level) ->
         notes: Vec::new(),
         fingerprint: String::new(),
     };
-    finding.attribute();
+    finding.attribute(&SourceFiles);
     finding.notes = notes(report, episode, &finding);
     finding.message = message::slow_poll(&message::SlowPoll {
         task: finding.task.as_ref(),

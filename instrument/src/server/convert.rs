@@ -10,7 +10,7 @@ use crate::{
         sites::SiteRow,
         slot::Slot,
         slots::ThreadInfo,
-        task::{BUCKETS, Kind, Task, TaskRow},
+        task::{BUCKETS, Kind, OWN_IDS, Task, TaskRow},
     },
     settings,
 };
@@ -58,9 +58,8 @@ pub(super) fn task_differs(old: &v1::Task, new: &v1::Task) -> bool {
 }
 
 fn tokio_id(row: &TaskRow) -> Option<u64> {
-    const OWN: u64 = 1 << 63;
     match row.tokio_id {
-        0 => (row.id < OWN).then_some(row.id),
+        0 => (row.id < OWN_IDS).then_some(row.id),
         id => Some(id),
     }
 }
@@ -128,7 +127,10 @@ pub(super) fn worker(slot: &'static Slot, info: &ThreadInfo, share: Option<f64>)
     v1::Worker {
         id: slot.number,
         tid: info.thread.tid(),
-        thread_name: info.thread.name().to_owned(),
+        thread_name: match info.worker {
+            Some(worker) => format!("worker {worker}"),
+            None => info.thread.name().to_owned(),
+        },
         current_task: current.map(Task::id),
         current_poll_ns: held,
         polls: slot.polls(),

@@ -291,7 +291,7 @@ fn task_cell<'a>(
     match column {
         Column::Id => match task.tokio_id {
             Some(id) => number(id.to_string()),
-            None => number(format!("#{}", task.id.0)),
+            None => number(format!("#{}", task.id.shown())),
         },
         Column::Name => name_cell(scene, &task.name, finding, width),
         Column::Kind => Span::styled(text::left(task.kind.as_str(), width), theme.dim()),

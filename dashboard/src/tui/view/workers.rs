@@ -214,7 +214,7 @@ fn task_name(scene: &Scene<'_>, worker: &Worker) -> String {
     match scene.model.task(id) {
         Some(task) if task.name.is_empty() => format!("task {}", task.number()),
         Some(task) => format!("{} {}", task.number(), text::clear_name(&task.name)),
-        None => format!("#{}", id.0),
+        None => format!("#{}", id.shown()),
     }
 }
 

@@ -105,6 +105,7 @@ pub struct PollHistogram {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Task {
+    /// Ids from 2^63 on are asyncwatch's own, for futures that tokio has no id for.
     #[prost(uint64, tag = "1")]
     pub id: u64,
     /// tokio's task id, where known; it is what tokio's own tools print.
@@ -181,6 +182,8 @@ pub struct Worker {
     pub id: u32,
     #[prost(uint32, tag = "2")]
     pub tid: u32,
+    /// "worker N" on a multi-thread runtime, where all threads have one name; else
+    /// the thread's own.
     #[prost(string, tag = "3")]
     pub thread_name: ::prost::alloc::string::String,
     /// Task.id of what it polls now; absent while it polls nothing.
