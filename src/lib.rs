@@ -46,6 +46,10 @@
 //!
 //! A wrong value is warned of, and the default used.
 
+// The macros name this crate from outside; its own tests use them from inside.
+#[cfg(test)]
+extern crate self as asyncwatch;
+
 pub use asyncwatch_macros::{main, test, watch};
 
 #[cfg(feature = "watch")]

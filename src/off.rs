@@ -226,3 +226,77 @@ impl Builder {
         false
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        any::TypeId,
+        sync::{
+            Arc,
+            atomic::{AtomicU32, Ordering::Relaxed},
+        },
+    };
+
+    use super::*;
+
+    fn type_of<T: 'static>(_: &T) -> TypeId {
+        TypeId::of::<T>()
+    }
+
+    #[test]
+    fn futures_stay_what_they_are() {
+        let future = std::future::ready(5);
+        let plain = type_of(&future);
+        assert_eq!(type_of(&future.clone().watched()), plain);
+        assert_eq!(type_of(&future.clone().watched_as("five")), plain);
+        assert_eq!(type_of(&root(future, "main")), plain);
+    }
+
+    #[crate::watch]
+    async fn watched_function() -> [u8; 16] {
+        [7; 16]
+    }
+
+    async fn plain_function() -> [u8; 16] {
+        [7; 16]
+    }
+
+    #[test]
+    fn watched_functions_stay_what_they_are() {
+        assert_eq!(
+            size_of_val(&watched_function()),
+            size_of_val(&plain_function())
+        );
+    }
+
+    #[test]
+    fn own_hooks_are_set_all_the_same() {
+        let parks = Arc::new(AtomicU32::new(0));
+        let counted = parks.clone();
+        let hooks = Hooks::new().on_thread_park(move || {
+            counted.fetch_add(1, Relaxed);
+        });
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .watched_with(hooks)
+            .build()
+            .expect("a runtime");
+        runtime.block_on(async {
+            spawn(std::future::ready(())).await.expect("it ends well");
+            // Nothing to poll until another thread is done.
+            let other = || std::thread::sleep(Duration::from_millis(20));
+            tokio::task::spawn_blocking(other)
+                .await
+                .expect("it sleeps well");
+        });
+        drop(runtime);
+        assert!(parks.load(Relaxed) > 0);
+    }
+
+    #[test]
+    fn nothing_starts() {
+        assert!(!builder().max_poll(Duration::from_millis(20)).install());
+        install();
+        finish();
+        assert_eq!(allow_blocking("a test", || 3), 3);
+    }
+}

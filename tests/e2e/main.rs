@@ -5,5 +5,6 @@
 //! is to be reported, and well below in each that is not.
 
 mod check;
+mod off;
 mod run;
 mod server;
