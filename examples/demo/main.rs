@@ -32,7 +32,10 @@ mod traffic;
 
 use std::{path::PathBuf, time::Duration};
 
-use tokio::time::timeout;
+use tokio::{
+    fs,
+    time::{sleep, timeout},
+};
 
 use crate::{shop::Shop, stop::Stop};
 
@@ -60,10 +63,12 @@ async fn main() -> Result<()> {
         customers.join_all().await;
         shop.closed().await
     };
-    timeout(GRACE, closing).await.unwrap_or_else(|_| {
+    let closed = timeout(GRACE, closing).await.unwrap_or_else(|_| {
         println!("demo: some requests took too long and were dropped");
         Ok(())
-    })
+    });
+    data.remove().await;
+    closed
 }
 
 /// Where this run keeps its files; removed at the end.
@@ -85,11 +90,15 @@ impl DataDirectory {
         };
         Ok(Self(path))
     }
-}
 
-impl Drop for DataDirectory {
-    fn drop(&mut self) {
-        // Nothing depends on the files being gone, and there is nobody left to tell.
-        let _ = std::fs::remove_dir_all(&self.0);
+    /// Somebody may be writing a last file meanwhile, so once may not be enough.
+    async fn remove(self) {
+        for _ in 0..10 {
+            if fs::remove_dir_all(&self.0).await.is_ok() {
+                return;
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+        println!("demo: {} could not be removed", self.0.display());
     }
 }

@@ -21,7 +21,7 @@ use tokio::{
 use crate::error::ShopError;
 
 const INBOX_MAX: usize = 8;
-const IDLE_MAX: Duration = Duration::from_secs(60);
+const IDLE_MAX: Duration = Duration::from_secs(15 * 60);
 /// Sessions that a restart found on record: their customers need not log in again.
 const RESTORED: u64 = 40;
 
