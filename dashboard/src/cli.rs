@@ -123,7 +123,7 @@ pub(crate) struct CheckArgs {
 pub(crate) struct WatchArgs {
     /// How long a poll may hold its thread, such as `50ms`
     ///
-    /// Default: what the program says, else 100 ms; 2 ms is the shortest.
+    /// Default: what the program says, else 100 ms; 1 ms is the shortest.
     #[arg(long, value_name = "DURATION", value_parser = parse_limit)]
     pub(crate) max_poll: Option<Duration>,
 
@@ -217,11 +217,11 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
 }
 
 /// Shorter limits than this are not watched for.
-const MAX_POLL_MIN: Duration = Duration::from_millis(2);
+const MAX_POLL_MIN: Duration = Duration::from_millis(1);
 
 fn parse_limit(text: &str) -> Result<Duration, String> {
     match parse_duration(text)? {
-        limit if limit < MAX_POLL_MIN => Err("the shortest limit is 2ms".to_owned()),
+        limit if limit < MAX_POLL_MIN => Err("the shortest limit is 1ms".to_owned()),
         limit => Ok(limit),
     }
 }
@@ -316,8 +316,8 @@ mod tests {
                 "write it as",
             ),
             (
-                &["asyncwatch", "check", "--max-poll", "1ms", "true"],
-                "the shortest limit is 2ms",
+                &["asyncwatch", "check", "--max-poll", "500us", "true"],
+                "the shortest limit is 1ms",
             ),
             (
                 &["asyncwatch", "check", "--deny", "slow-pole", "true"],

@@ -164,8 +164,9 @@ mod tests {
         start();
         let hundred = Duration::from_millis(100);
         let back = to_duration(from_duration(hundred));
+        // The scale may be refined between the two.
         assert!(
-            back.abs_diff(hundred) < Duration::from_micros(1),
+            back.abs_diff(hundred) < Duration::from_millis(1),
             "{back:?}"
         );
     }

@@ -26,6 +26,9 @@ pub(crate) struct Published<T> {
     sequence: AtomicU64,
     task: AtomicPtr<T>,
     start: AtomicU64,
+    /// The number under which an outer poll went on last, and its origin: only then
+    /// does the origin differ from the number, so only then are these written.
+    resumed: AtomicU64,
     origin: AtomicU64,
 }
 
@@ -56,55 +59,85 @@ impl<T> Published<T> {
             sequence: AtomicU64::new(0),
             task: AtomicPtr::new(std::ptr::null_mut()),
             start: AtomicU64::new(0),
+            resumed: AtomicU64::new(0),
             origin: AtomicU64::new(0),
         }
     }
 
-    /// Publishes a poll. Only the owning thread may call it, between polls.
+    /// The number of the published poll, if there is one. For the owning thread.
     #[inline]
-    pub(crate) fn begin(&self, task: *mut T, start: u64) -> u64 {
-        let sequence = self.sequence.load(Relaxed) + 1;
-        self.publish(sequence, task, start, sequence);
-        sequence
+    pub(crate) fn open(&self) -> Option<u64> {
+        let sequence = self.sequence.load(Relaxed);
+        (!sequence.is_multiple_of(2)).then_some(sequence)
+    }
+
+    /// The number that the next poll gets, if none is published. For the owning thread.
+    #[inline]
+    pub(crate) fn closed(&self) -> Option<u64> {
+        let sequence = self.sequence.load(Relaxed);
+        sequence.is_multiple_of(2).then_some(sequence + 1)
+    }
+
+    /// Publishes a poll as number `next`, from [`closed`](Published::closed).
+    #[inline]
+    pub(crate) fn begin(&self, next: u64, task: *mut T, start: u64) {
+        self.start.store(start, Relaxed);
+        self.begin_undated(next, task);
+    }
+
+    /// Publishes a poll that began nobody knows when; for slots whose polls are
+    /// never dated, so that the start stays 0.
+    #[inline]
+    pub(crate) fn begin_undated(&self, next: u64, task: *mut T) {
+        self.task.store(task, Relaxed);
+        self.sequence.store(next, Release);
     }
 
     /// Publishes the rest of a poll that began as number `origin`. Only the owning
     /// thread may call it, between polls.
     pub(crate) fn resume(&self, task: *mut T, start: u64, origin: u64) {
-        let sequence = self.sequence.load(Relaxed) + 1;
-        self.publish(sequence, task, start, origin);
-    }
-
-    #[inline]
-    fn publish(&self, sequence: u64, task: *mut T, start: u64, origin: u64) {
-        debug_assert!(
-            !sequence.is_multiple_of(2),
-            "begins inside a published poll"
-        );
-        self.task.store(task, Relaxed);
-        self.start.store(start, Relaxed);
+        let next = self.sequence.load(Relaxed) + 1;
+        self.resumed.store(next, Relaxed);
         self.origin.store(origin, Relaxed);
-        self.sequence.store(sequence, Release);
+        self.begin(next, task, start);
     }
 
-    /// Ends the published poll and returns its number. Only the owning thread may call it.
+    /// Ends the published poll `sequence`, from [`open`](Published::open).
     #[inline]
-    pub(crate) fn end(&self) -> u64 {
-        let sequence = self.sequence.load(Relaxed);
-        debug_assert!(!sequence.is_multiple_of(2), "ends outside a published poll");
+    pub(crate) fn end(&self, sequence: u64) {
         self.sequence.store(sequence + 1, Relaxed);
         fence(Release);
-        sequence
     }
 
-    /// What the owning thread itself published last.
+    /// The task of the published poll. For the owning thread.
     #[inline]
-    pub(crate) fn own(&self) -> Reading<T> {
+    pub(crate) fn task(&self) -> *mut T {
+        self.task.load(Relaxed)
+    }
+
+    /// The start of the published poll. For the owning thread.
+    #[inline]
+    pub(crate) fn start(&self) -> u64 {
+        self.start.load(Relaxed)
+    }
+
+    /// What the owning thread itself published as `sequence`, its last number.
+    pub(crate) fn own(&self, sequence: u64) -> Reading<T> {
+        self.fields(sequence)
+    }
+
+    #[inline]
+    fn fields(&self, sequence: u64) -> Reading<T> {
+        let resumed = self.resumed.load(Relaxed) == sequence;
         Reading {
-            sequence: self.sequence.load(Relaxed),
+            sequence,
             task: self.task.load(Relaxed),
             start: self.start.load(Relaxed),
-            origin: self.origin.load(Relaxed),
+            origin: if resumed {
+                self.origin.load(Relaxed)
+            } else {
+                sequence
+            },
         }
     }
 
@@ -114,16 +147,9 @@ impl<T> Published<T> {
         if sequence.is_multiple_of(2) {
             return None;
         }
-        let task = self.task.load(Relaxed);
-        let start = self.start.load(Relaxed);
-        let origin = self.origin.load(Relaxed);
+        let reading = self.fields(sequence);
         fence(Acquire);
-        (self.sequence.load(Relaxed) == sequence).then_some(Reading {
-            sequence,
-            task,
-            start,
-            origin,
-        })
+        (self.sequence.load(Relaxed) == sequence).then_some(reading)
     }
 
     /// The number alone, for code that only asks whether the poll is still the same.

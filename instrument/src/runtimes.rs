@@ -84,6 +84,12 @@ pub(crate) fn handles() -> Vec<(u64, Handle)> {
         .collect()
 }
 
+/// Whether the handle of runtime `id` is held.
+pub(crate) fn is_known(id: u64) -> bool {
+    let runtimes = RUNTIMES.lock().unwrap_or_else(PoisonError::into_inner);
+    runtimes.iter().any(|entry| entry.id == id)
+}
+
 /// Tasks queued on runtime `id` that wait for `worker` or for any worker.
 pub(crate) fn queued(id: u64, worker: Option<usize>) -> Option<u64> {
     let runtimes = RUNTIMES.lock().unwrap_or_else(PoisonError::into_inner);

@@ -13,7 +13,6 @@ static CHAINED: AtomicBool = AtomicBool::new(true);
 static LIMIT_TICKS: AtomicU64 = AtomicU64::new(Ticks::MAX);
 static LIMIT_NS: AtomicU64 = AtomicU64::new(u64::MAX);
 static BASELINE_AGE_TICKS: AtomicU64 = AtomicU64::new(Ticks::MAX);
-static HEARTBEAT: AtomicU64 = AtomicU64::new(0);
 
 /// A baseline older than this is read anew when a poll begins. At 0.75 µs a reading
 /// that is less than a thousandth of the time.
@@ -69,14 +68,4 @@ pub(crate) fn chained() -> bool {
 
 pub(crate) fn unchain() {
     CHAINED.store(false, Relaxed);
-}
-
-/// The watchdog's heartbeat: a clock of its ticks, one shared load for a reader.
-#[inline]
-pub(crate) fn heartbeat() -> u64 {
-    HEARTBEAT.load(Relaxed)
-}
-
-pub(crate) fn beat() {
-    HEARTBEAT.fetch_add(1, Relaxed);
 }

@@ -25,8 +25,10 @@ fn task(n: usize) -> *mut u8 {
 }
 
 fn poll(published: &Published<u8>, n: usize) -> u64 {
-    let sequence = published.begin(task(n), n as u64);
-    assert_eq!(published.end(), sequence);
+    let sequence = published.closed().expect("nothing is published");
+    published.begin(sequence, task(n), n as u64);
+    assert_eq!(published.open(), Some(sequence));
+    published.end(sequence);
     sequence
 }
 
@@ -85,12 +87,12 @@ fn a_resumed_poll_keeps_its_origin() {
         let writer = {
             let published = published.clone();
             thread::spawn(move || {
-                let outer = published.begin(task(1), 10);
-                published.end();
-                published.begin(task(2), 20);
-                published.end();
-                published.resume(task(1), 15, outer);
-                published.end();
+                published.begin(1, task(1), 10);
+                published.end(1);
+                published.begin(3, task(2), 20);
+                published.end(3);
+                published.resume(task(1), 15, 1);
+                published.end(5);
             })
         };
         if let Some(reading) = published.read() {

@@ -177,18 +177,32 @@ mod tasks {
         builder.track_task_schedule_latency();
         builder.on_task_spawn(and_own(spawned, spawn));
         builder.on_task_terminate(and_own(ended, terminate));
-        // Straight functions where the program has no hook: they are on the poll path.
+        // One straight function for the way to keep time: they are on the poll path.
+        if settings::exact() {
+            set_polls(builder, begins_exact, ends_exact, before, after);
+        } else {
+            set_polls(builder, begins_light, ends_light, before, after);
+        }
+    }
+
+    fn set_polls(
+        builder: &mut Builder,
+        begins: impl Fn(&TaskMeta<'_>) + Send + Sync + 'static,
+        ends: impl Fn(&TaskMeta<'_>) + Send + Sync + 'static,
+        before: Option<TaskHook>,
+        after: Option<TaskHook>,
+    ) {
         match before {
-            None => builder.on_before_task_poll(poll_begins),
+            None => builder.on_before_task_poll(begins),
             Some(own) => builder.on_before_task_poll(move |meta| {
                 own(meta);
-                poll_begins(meta);
+                begins(meta);
             }),
         };
         match after {
-            None => builder.on_after_task_poll(poll_ends),
+            None => builder.on_after_task_poll(ends),
             Some(own) => builder.on_after_task_poll(move |meta| {
-                poll_ends(meta);
+                ends(meta);
                 own(meta);
             }),
         };
@@ -238,25 +252,40 @@ mod tasks {
     }
 
     #[inline]
-    fn poll_begins(meta: &TaskMeta<'_>) {
+    fn polled(meta: &TaskMeta<'_>) -> Option<&'static Task> {
+        let task = pages::get(runtimes::number(meta.id()));
+        #[cfg(feature = "schedule-latency")]
+        if let (Some(task), Some(latency)) = (task, meta.schedule_latency()) {
+            task.add_scheduled(latency.as_nanos() as u64);
+        }
+        task
+    }
+
+    fn begins_exact(meta: &TaskMeta<'_>) {
         if let Some(slot) = slots::current() {
-            let task = pages::get(runtimes::number(meta.id()));
-            #[cfg(feature = "schedule-latency")]
-            if let (Some(task), Some(latency)) = (task, meta.schedule_latency()) {
-                task.add_scheduled(latency.as_nanos() as u64);
-            }
-            slot.enter(task);
+            slot.enter_exact(polled(meta));
         }
     }
 
-    #[inline]
-    fn poll_ends(_: &TaskMeta<'_>) {
+    fn ends_exact(_: &TaskMeta<'_>) {
         if let Some(slot) = slots::current() {
-            slot.leave();
+            slot.leave_exact();
         }
     }
 
-    /// tokio says so before the last `poll_ends` if the task ends in its own poll.
+    fn begins_light(meta: &TaskMeta<'_>) {
+        if let Some(slot) = slots::current() {
+            slot.enter_light(polled(meta));
+        }
+    }
+
+    fn ends_light(_: &TaskMeta<'_>) {
+        if let Some(slot) = slots::current() {
+            slot.leave_light();
+        }
+    }
+
+    /// tokio says so before the last end of a poll if the task ends in its own poll.
     fn ended(meta: &TaskMeta<'_>) {
         let Some(task) = pages::take(runtimes::number(meta.id())) else {
             // The blocking pool and the worker loops end without having been spawned.

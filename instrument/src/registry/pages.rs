@@ -3,10 +3,9 @@
 //! tokio hands out task ids densely, so a page stands for 256 consecutive ids and
 //! a fixed directory finds pages by the ids' high bits. Pages are pooled, never
 //! freed, so a reader that was overtaken sees a page that is not its own (the base
-//! differs) or an entry that is not its own (the id differs), and never freed
-//! memory. Who looks up an id polls, spawns or ends that very task, and a task
-//! that lives keeps its page: `live` counts them, and a page is closed only by
-//! swapping a zero there for a large negative number.
+//! differs), and never freed memory. Who looks up an id polls, spawns or ends that
+//! very task, and a task that lives keeps its page: `live` counts them, and a page is
+//! closed only by swapping a zero there for a large negative number.
 
 #![expect(unsafe_code, reason = "pages are handed through atomic pointers")]
 
@@ -62,7 +61,8 @@ pub(crate) fn get(id: u64) -> Option<&'static Task> {
     let task = page.tasks[id as usize % PAGE].load(Acquire);
     // SAFETY: non-null pointers in a page come from `set` and are `'static`.
     let task = unsafe { task.as_ref() }?;
-    (task.id() == id).then_some(task)
+    debug_assert_eq!(task.id(), id, "a page holds its own tasks only");
+    Some(task)
 }
 
 /// Enters a task under its id. `false` if no place was left for its page.

@@ -32,33 +32,44 @@ use crate::{
 /// Polls nested deeper are not told apart from their outer one.
 const DEPTH_MAX: usize = 8;
 
-/// What a thread polls and did so far.
-#[repr(align(128))]
+/// What a thread polls and did so far. What every poll touches comes first, in one
+/// cache line.
+#[repr(C, align(128))]
 pub(crate) struct Slot {
     published: Published<Task>,
-    /// Depth of nesting: 0 outside a poll.
-    depth: AtomicU32,
-    /// When the current poll began; its published start may have been moved.
-    began: AtomicU64,
-    /// End of the last poll; valid only if no park and no heartbeat came since.
+    /// End of the last poll, where the next one begins unless [`STALE`] is set.
     last_end: AtomicU64,
-    last_heartbeat: AtomicU64,
     base: Baseline,
-    polls: AtomicU64,
-    busy_ns: AtomicU64,
-    parks: AtomicU64,
-    /// Requests of the watchdog, looked at when a poll ends: see the ASK constants.
-    asks: AtomicU32,
-    outer: [Outer; DEPTH_MAX],
+    /// What makes the next begin or end more than the ordinary one: the bits below.
+    rare: AtomicU32,
+    /// Polls that wait for the published one.
+    suspended: AtomicU32,
+    /// Polls nested too deeply to be published.
+    overflowed: AtomicU32,
     pub(crate) number: u32,
+    busy: AtomicU64,
+    /// Time of nested polls in the published one.
+    nested: AtomicU64,
+    /// How often a poll was suspended for a nested one.
+    nestings: AtomicU64,
+    /// The sequence number when the owning thread took the slot.
+    claimed_at: AtomicU64,
+    parks: AtomicU64,
+    outer: [Outer; DEPTH_MAX],
     in_use: AtomicBool,
     info: Mutex<Option<Arc<ThreadInfo>>>,
 }
 
-/// Tell the end of this poll, though it is not timed.
-pub(crate) const ASK_END: u32 = 1;
-/// Hand in a handle of the runtime.
-pub(crate) const ASK_RUNTIME: u32 = 2;
+/// Read the clock at the next begin: the thread has parked, or the watchdog has
+/// looked, since the last end. The latter bounds the error where a thread did
+/// something unseen between two polls, such as polling an unwatched root.
+const STALE: u32 = 1;
+/// A poll is or was nested in the published one.
+const NESTED: u32 = 2;
+/// The watchdog asks to be told the end of this poll, though it is not timed.
+pub(crate) const ASK_END: u32 = 4;
+/// The watchdog asks for a handle of the runtime.
+pub(crate) const ASK_RUNTIME: u32 = 8;
 
 /// A poll that waits for a nested one.
 #[derive(Default)]
@@ -66,7 +77,7 @@ struct Outer {
     task: std::sync::atomic::AtomicPtr<Task>,
     start: AtomicU64,
     origin: AtomicU64,
-    began: AtomicU64,
+    nested: AtomicU64,
     base: Baseline,
 }
 
@@ -118,17 +129,18 @@ impl Slot {
     pub(super) fn new(number: u32) -> Slot {
         Slot {
             published: Published::new(),
-            depth: AtomicU32::new(0),
-            began: AtomicU64::new(0),
             last_end: AtomicU64::new(0),
-            last_heartbeat: AtomicU64::new(u64::MAX),
             base: Baseline::default(),
-            polls: AtomicU64::new(0),
-            busy_ns: AtomicU64::new(0),
-            parks: AtomicU64::new(0),
-            asks: AtomicU32::new(0),
-            outer: Default::default(),
+            rare: AtomicU32::new(STALE),
+            suspended: AtomicU32::new(0),
+            overflowed: AtomicU32::new(0),
             number,
+            busy: AtomicU64::new(0),
+            nested: AtomicU64::new(0),
+            nestings: AtomicU64::new(0),
+            claimed_at: AtomicU64::new(0),
+            parks: AtomicU64::new(0),
+            outer: Default::default(),
             in_use: AtomicBool::new(false),
             info: Mutex::new(None),
         }
@@ -140,110 +152,140 @@ impl Slot {
     /// that could not be told to a task, or an allowed blocking section.
     #[inline]
     pub(crate) fn enter(&'static self, task: Option<&'static Task>) {
-        let depth = self.depth.load(Relaxed);
-        if depth > 0 {
-            return self.enter_nested(task, depth);
-        }
-        let start = if settings::exact() {
-            let start = self.chained_start();
-            if start.saturating_sub(self.base.at.load(Relaxed)) > settings::baseline_age_ticks() {
-                self.refresh_baseline(start);
-            }
-            start
+        if settings::exact() {
+            self.enter_exact(task);
         } else {
-            0
-        };
-        self.began.store(start, Relaxed);
-        self.depth.store(1, Relaxed);
-        self.published.begin(as_ptr(task), start);
+            self.enter_light(task);
+        }
     }
 
     /// The poll that began last ends.
     #[inline]
     pub(crate) fn leave(&'static self) {
-        let depth = self.depth.load(Relaxed);
-        if depth == 0 || depth > DEPTH_MAX as u32 {
-            return self.leave_uncounted(depth);
+        if settings::exact() {
+            self.leave_exact();
+        } else {
+            self.leave_light();
         }
-        let own = self.published.own();
-        self.published.end();
-        self.depth.store(depth - 1, Relaxed);
-        let end = if settings::exact() { clock::now() } else { 0 };
-        let ticks = end.saturating_sub(self.began.load(Relaxed));
-        let ns = clock::to_ns(ticks);
-        let task = Task::from_ptr(own.task);
+    }
+
+    /// [`enter`](Slot::enter) in light timing.
+    #[inline]
+    pub(crate) fn enter_light(&'static self, task: Option<&'static Task>) {
+        match self.published.closed() {
+            Some(next) => self.published.begin_undated(next, as_ptr(task)),
+            None => self.enter_nested(task),
+        }
+    }
+
+    /// [`leave`](Slot::leave) in light timing.
+    #[inline]
+    pub(crate) fn leave_light(&'static self) {
+        let Some(sequence) = self.ordinary() else {
+            return self.leave_rarely();
+        };
+        let task = Task::from_ptr(self.published.task());
+        self.published.end(sequence);
         if let Some(task) = task {
-            if end == 0 {
-                task.count_poll();
-            } else {
-                task.record_poll(ns);
+            task.count_poll();
+            Self::bury(task);
+        }
+    }
+
+    /// [`enter`](Slot::enter) in exact timing.
+    #[inline]
+    pub(crate) fn enter_exact(&'static self, task: Option<&'static Task>) {
+        let Some(next) = self.published.closed() else {
+            return self.enter_nested(task);
+        };
+        let start = if self.rare.load(Relaxed) & STALE == 0 {
+            self.last_end.load(Relaxed)
+        } else {
+            self.unchained_start()
+        };
+        self.age_baseline(start);
+        self.published.begin(next, as_ptr(task), start);
+    }
+
+    /// [`leave`](Slot::leave) in exact timing.
+    #[inline]
+    pub(crate) fn leave_exact(&'static self) {
+        let Some(sequence) = self.ordinary() else {
+            return self.leave_rarely();
+        };
+        let task = Task::from_ptr(self.published.task());
+        let start = self.published.start();
+        self.published.end(sequence);
+        let end = clock::now();
+        let ticks = end.saturating_sub(start);
+        self.last_end.store(end, Relaxed);
+        self.busy.store(self.busy.load(Relaxed) + ticks, Relaxed);
+        if let Some(task) = task {
+            task.record_poll(clock::to_ns(ticks));
+            if ticks >= settings::limit_ticks() {
+                self.slow_end(task, self.published.own(sequence), end);
             }
-            if end.saturating_sub(own.start) >= settings::limit_ticks() && own.start != 0 {
-                self.slow_end(task, own, end);
-            }
+            Self::bury(task);
         }
-        if depth == 1 {
-            self.count_poll(ns);
-            self.last_end.store(end, Relaxed);
-            self.last_heartbeat.store(settings::heartbeat(), Relaxed);
+    }
+
+    /// The number of the published poll, if its end is an ordinary one.
+    #[inline]
+    fn ordinary(&self) -> Option<u64> {
+        if self.rare.load(Relaxed) & !STALE != 0 {
+            return None;
         }
-        if self.asks.load(Relaxed) != 0 {
-            self.answer(task, own);
-        }
-        if let Some(task) = task
-            && task.ending.load(Relaxed)
-        {
-            slab::remove(task);
-        }
-        if depth > 1 {
-            self.resume_outer(depth - 2, ticks);
-        }
+        self.published.open()
     }
 
     /// The innermost task that is being polled on this thread.
     #[inline]
     pub(crate) fn current(&self) -> Option<&'static Task> {
-        if self.depth.load(Relaxed) == 0 {
-            return None;
-        }
-        Task::from_ptr(self.published.own().task)
+        self.published.open()?;
+        Task::from_ptr(self.published.task())
     }
 
-    /// When the current poll began.
+    /// When the current stretch began; 0 in light timing.
     #[inline]
     pub(crate) fn began(&self) -> Ticks {
-        self.began.load(Relaxed)
+        self.published.start()
     }
 
-    /// How deep polls are nested now.
+    /// How deep polls are nested now: 0 outside a poll.
     pub(crate) fn depth(&self) -> u32 {
-        self.depth.load(Relaxed)
+        u32::from(self.published.open().is_some())
+            + self.suspended.load(Relaxed)
+            + self.overflowed.load(Relaxed)
     }
 
     /// The thread parks: the next poll does not begin where the last one ended.
     #[inline]
     pub(crate) fn park(&self) {
         self.parks.store(self.parks.load(Relaxed) + 1, Relaxed);
-        self.last_heartbeat.store(u64::MAX, Relaxed);
+        self.unchain();
     }
 
-    /// The end of the last poll, if this one follows it directly, else the clock.
-    ///
-    /// The heartbeat bounds the error where a thread did something unseen between
-    /// two polls, such as polling an unwatched `block_on` root.
+    /// Takes a task out whose end tokio told while its last poll still ran.
     #[inline]
-    fn chained_start(&self) -> Ticks {
-        if self.last_heartbeat.load(Relaxed) == settings::heartbeat() && settings::chained() {
-            self.last_end.load(Relaxed)
-        } else {
-            clock::now()
+    fn bury(task: &'static Task) {
+        if task.ending.load(Relaxed) {
+            slab::remove(task);
         }
     }
 
+    #[inline(never)]
+    fn unchained_start(&self) -> Ticks {
+        if settings::chained() {
+            self.rare.fetch_and(!STALE, Relaxed);
+        }
+        clock::now()
+    }
+
     #[inline]
-    fn count_poll(&self, ns: u64) {
-        self.polls.store(self.polls.load(Relaxed) + 1, Relaxed);
-        self.busy_ns.store(self.busy_ns.load(Relaxed) + ns, Relaxed);
+    fn age_baseline(&self, now: Ticks) {
+        if now.saturating_sub(self.base.at.load(Relaxed)) > settings::baseline_age_ticks() {
+            self.refresh_baseline(now);
+        }
     }
 
     #[cold]
@@ -253,30 +295,88 @@ impl Slot {
         }
     }
 
-    fn enter_nested(&'static self, task: Option<&'static Task>, depth: u32) {
-        self.depth.store(depth + 1, Relaxed);
-        if depth >= DEPTH_MAX as u32 {
+    #[inline(never)]
+    fn enter_nested(&'static self, task: Option<&'static Task>) {
+        self.rare.fetch_or(NESTED, Relaxed);
+        let level = self.suspended.load(Relaxed);
+        if level >= DEPTH_MAX as u32 {
+            self.overflowed
+                .store(self.overflowed.load(Relaxed) + 1, Relaxed);
             drops::count(drops::What::Polls);
             return;
         }
-        let own = self.published.own();
-        self.published.end();
-        let outer = &self.outer[depth as usize - 1];
+        let Some(sequence) = self.published.open() else {
+            return;
+        };
+        let own = self.published.own(sequence);
+        self.published.end(sequence);
+        let outer = &self.outer[level as usize];
         outer.task.store(own.task, Relaxed);
         outer.start.store(own.start, Relaxed);
         outer.origin.store(own.origin, Relaxed);
-        outer.began.store(self.began.load(Relaxed), Relaxed);
+        outer.nested.store(self.nested.load(Relaxed), Relaxed);
         outer.base.set(self.base.get());
-        let start = if settings::exact() { clock::now() } else { 0 };
-        if start.saturating_sub(self.base.at.load(Relaxed)) > settings::baseline_age_ticks() {
-            self.refresh_baseline(start);
+        self.suspended.store(level + 1, Relaxed);
+        self.nested.store(0, Relaxed);
+        self.nestings
+            .store(self.nestings.load(Relaxed) + 1, Relaxed);
+        if settings::exact() {
+            let start = clock::now();
+            self.age_baseline(start);
+            self.published.begin(sequence + 2, as_ptr(task), start);
+        } else {
+            self.published.begin_undated(sequence + 2, as_ptr(task));
         }
-        self.began.store(start, Relaxed);
-        self.published.begin(as_ptr(task), start);
+    }
+
+    /// The end of a poll with nested ones, of a nested one, of one that the watchdog
+    /// asks about, or of none.
+    #[cold]
+    fn leave_rarely(&'static self) {
+        let overflowed = self.overflowed.load(Relaxed);
+        if overflowed > 0 {
+            self.overflowed.store(overflowed - 1, Relaxed);
+            return;
+        }
+        let Some(sequence) = self.published.open() else {
+            // An end whose begin came before the slot, or went to a hook that
+            // replaced ours.
+            return;
+        };
+        let own = self.published.own(sequence);
+        self.published.end(sequence);
+        let end = if settings::exact() { clock::now() } else { 0 };
+        // With nested polls: as long as the poll was on the thread.
+        let ticks = end.saturating_sub(own.start) + self.nested.load(Relaxed);
+        let task = Task::from_ptr(own.task);
+        if let Some(task) = task {
+            if settings::exact() {
+                task.record_poll(clock::to_ns(ticks));
+                if end.saturating_sub(own.start) >= settings::limit_ticks() {
+                    self.slow_end(task, own, end);
+                }
+            } else {
+                task.count_poll();
+            }
+        }
+        self.answer(task, own);
+        if let Some(task) = task {
+            Self::bury(task);
+        }
+        match self.suspended.load(Relaxed) {
+            0 => {
+                self.nested.store(0, Relaxed);
+                self.rare.fetch_and(!NESTED, Relaxed);
+                self.last_end.store(end, Relaxed);
+                self.busy.store(self.busy.load(Relaxed) + ticks, Relaxed);
+            }
+            level => self.resume_outer(level - 1, ticks),
+        }
     }
 
     /// Goes on with the outer poll, `nested` ticks later.
     fn resume_outer(&self, level: u32, nested: Ticks) {
+        self.suspended.store(level, Relaxed);
         let outer = &self.outer[level as usize];
         let start = outer.start.load(Relaxed);
         let start = if start == 0 { 0 } else { start + nested };
@@ -285,7 +385,8 @@ impl Slot {
         if nested > settings::baseline_age_ticks() {
             self.discount(inner);
         }
-        self.began.store(outer.began.load(Relaxed), Relaxed);
+        self.nested
+            .store(outer.nested.load(Relaxed) + nested, Relaxed);
         self.published
             .resume(outer.task.load(Relaxed), start, outer.origin.load(Relaxed));
     }
@@ -306,14 +407,6 @@ impl Slot {
         self.base.set(outer);
     }
 
-    /// Ends that have no published begin: too deep, or before this slot existed.
-    #[cold]
-    fn leave_uncounted(&self, depth: u32) {
-        if depth > 0 {
-            self.depth.store(depth - 1, Relaxed);
-        }
-    }
-
     #[cold]
     fn slow_end(&'static self, task: &'static Task, own: Reading<Task>, end: Ticks) {
         slow::push(SlowEnd {
@@ -328,9 +421,8 @@ impl Slot {
     }
 
     /// Does what the watchdog asked for.
-    #[cold]
     fn answer(&'static self, task: Option<&'static Task>, own: Reading<Task>) {
-        let asks = self.asks.swap(0, Relaxed);
+        let asks = self.rare.fetch_and(!(ASK_END | ASK_RUNTIME), Relaxed);
         if asks & ASK_END != 0
             && let Some(task) = task
             && !settings::exact()
@@ -372,15 +464,29 @@ impl Slot {
     }
 
     pub(crate) fn ask(&self, what: u32) {
-        self.asks.fetch_or(what, Relaxed);
+        self.rare.fetch_or(what, Relaxed);
     }
 
+    /// Has the next poll begin by the clock.
+    #[inline]
+    pub(crate) fn unchain(&self) {
+        if self.rare.load(Relaxed) & STALE == 0 {
+            self.rare.fetch_or(STALE, Relaxed);
+        }
+    }
+
+    /// Polls made by the owning thread, nested ones not counted.
+    ///
+    /// A poll moves the sequence number by two, a nested one by four: it ends and
+    /// resumes the outer one besides.
     pub(crate) fn polls(&self) -> u64 {
-        self.polls.load(Relaxed)
+        let nestings = self.nestings.load(Relaxed);
+        let moved = self.sequence().load(Relaxed) - self.claimed_at.load(Relaxed);
+        (moved / 2).saturating_sub(2 * nestings)
     }
 
     pub(crate) fn busy_ns(&self) -> u64 {
-        self.busy_ns.load(Relaxed)
+        clock::to_ns(self.busy.load(Relaxed))
     }
 
     pub(crate) fn parks(&self) -> u64 {
@@ -400,9 +506,15 @@ impl Slot {
         if self.in_use.swap(true, Acquire) {
             return false;
         }
-        self.asks.store(0, Relaxed);
-        self.depth.store(0, Relaxed);
-        self.last_heartbeat.store(u64::MAX, Relaxed);
+        self.rare.store(STALE, Relaxed);
+        for count in [&self.suspended, &self.overflowed] {
+            count.store(0, Relaxed);
+        }
+        for counter in [&self.busy, &self.nested, &self.nestings, &self.parks] {
+            counter.store(0, Relaxed);
+        }
+        self.claimed_at
+            .store(self.sequence().load(Relaxed), Relaxed);
         self.base.at.store(0, Relaxed);
         *self.info.lock().unwrap_or_else(PoisonError::into_inner) = Some(info.clone());
         true
@@ -410,14 +522,14 @@ impl Slot {
 
     /// The owning thread ends; gives the number of polls it made.
     pub(super) fn release(&self) -> u64 {
-        if self.read().is_some() {
-            self.published.end();
+        if let Some(sequence) = self.published.open() {
+            self.published.end(sequence);
         }
         *self.info.lock().unwrap_or_else(PoisonError::into_inner) = None;
         let polls = self.polls();
-        for counter in [&self.polls, &self.busy_ns, &self.parks] {
-            counter.store(0, Relaxed);
-        }
+        self.nestings.store(0, Relaxed);
+        self.claimed_at
+            .store(self.sequence().load(Relaxed), Relaxed);
         self.in_use.store(false, Release);
         polls
     }

@@ -50,16 +50,11 @@ impl ThreadInfo {
 }
 
 thread_local! {
-    static CURRENT: Cell<State> = const { Cell::new(State::New) };
+    /// The slot, once there is one.
+    static CURRENT: Cell<Option<&'static Slot>> = const { Cell::new(None) };
+    /// No slot was left, or the thread registers just now, or it is ending.
+    static WITHOUT: Cell<bool> = const { Cell::new(false) };
     static OWNER: Owner = const { Owner { held: OnceCell::new() } };
-}
-
-#[derive(Clone, Copy)]
-enum State {
-    New,
-    Has(&'static Slot),
-    /// No slot was left, or the thread is ending.
-    Without,
 }
 
 /// Gives the slot back when the thread ends.
@@ -69,7 +64,8 @@ struct Owner {
 
 impl Drop for Owner {
     fn drop(&mut self) {
-        CURRENT.set(State::Without);
+        CURRENT.set(None);
+        WITHOUT.set(true);
         if let Some((slot, _)) = self.held.take() {
             PAST_POLLS.fetch_add(slot.release(), Relaxed);
         }
@@ -80,9 +76,8 @@ impl Drop for Owner {
 #[inline]
 pub(crate) fn current() -> Option<&'static Slot> {
     match CURRENT.get() {
-        State::Has(slot) => Some(slot),
-        State::Without => None,
-        State::New => register(),
+        Some(slot) => Some(slot),
+        None => register(),
     }
 }
 
@@ -133,8 +128,9 @@ pub(crate) fn at(number: u32) -> Option<&'static Slot> {
 
 #[cold]
 fn register() -> Option<&'static Slot> {
-    // While it registers, and if it cannot: what it does is not watched.
-    CURRENT.set(State::Without);
+    if WITHOUT.replace(true) {
+        return None;
+    }
     let info = Arc::new(ThreadInfo {
         thread: Thread::current(),
         worker: tokio::runtime::worker_index(),
@@ -147,7 +143,7 @@ fn register() -> Option<&'static Slot> {
     };
     let held = OWNER.try_with(|owner| owner.held.set((slot, info)).is_ok());
     if held == Ok(true) {
-        CURRENT.set(State::Has(slot));
+        CURRENT.set(Some(slot));
         Some(slot)
     } else {
         slot.release();

@@ -116,6 +116,12 @@ impl Reporter {
         lock(&self.shared.process).clone()
     }
 
+    /// The version of the findings now; it grows with each change.
+    #[cfg(feature = "server")]
+    pub(crate) fn findings_version(&self) -> u64 {
+        lock(&self.shared.findings).version
+    }
+
     /// The findings that changed after `version`, and the version now.
     #[cfg(feature = "server")]
     pub(crate) fn findings_since(&self, version: u64) -> (u64, Vec<Arc<Finding>>) {

@@ -94,6 +94,7 @@ pub(super) struct Seen {
 }
 
 /// What a client is to be told: parts to be sent one by one.
+#[derive(Default)]
 pub(super) struct News {
     snapshot: u64,
     reset: bool,
@@ -162,6 +163,22 @@ impl Collector {
             ended_runtimes: self.ended_runtimes.since(ended_since),
             findings,
         }
+    }
+
+    /// The findings that changed since `seen`, without a new snapshot; `None` if
+    /// none did, or if `seen` lacks more than findings.
+    pub(super) fn findings(&self, seen: &mut Seen) -> Option<News> {
+        let nothing_yet = seen.snapshot == 0;
+        if nothing_yet || self.reporter.findings_version() == seen.findings {
+            return None;
+        }
+        let (version, findings) = self.reporter.findings_since(seen.findings);
+        seen.findings = version;
+        Some(News {
+            snapshot: seen.snapshot,
+            findings,
+            ..News::default()
+        })
     }
 
     fn take(&mut self) {

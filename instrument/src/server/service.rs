@@ -11,7 +11,7 @@ use std::{
 use asyncwatch_wire::v1::{self, async_watch_server::AsyncWatch};
 use tokio::{
     sync::mpsc::{Sender, channel},
-    time::{interval, timeout},
+    time::{Instant, interval, timeout},
 };
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
@@ -89,7 +89,8 @@ async fn feed(
     wanted: Duration,
 ) {
     let mut seen = Seen::default();
-    let mut ticks = interval(wanted);
+    let mut next = Instant::now();
+    let mut ticks = interval(INTERVAL_MIN);
     // After a stall the next update comes at once, and only one.
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -97,11 +98,17 @@ async fn feed(
             _ = ticks.tick() => {}
             () = updates.closed() => return,
         }
-        let news = collector
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .news(&mut seen);
-        for update in news {
+        let news = {
+            let mut collector = collector.lock().unwrap_or_else(PoisonError::into_inner);
+            if Instant::now() >= next {
+                next = Instant::now() + wanted;
+                Some(collector.news(&mut seen))
+            } else {
+                // People wait for these: a poll that blocks, a poll that has ended.
+                collector.findings(&mut seen)
+            }
+        };
+        for update in news.into_iter().flatten() {
             if !matches!(timeout(CUT_OFF, updates.send(Ok(update))).await, Ok(Ok(()))) {
                 return;
             }

@@ -19,7 +19,10 @@ pub(crate) use episode::{PollReport, Sample, Stage};
 
 use crate::{
     clock::{self, Ticks},
-    registry::{slot::Slot, slots},
+    registry::{
+        slot::{ASK_RUNTIME, Slot},
+        slots,
+    },
     report::Reporter,
     runtimes, settings, slow,
 };
@@ -95,7 +98,6 @@ impl Watchdog {
             let planned = Instant::now() + period;
             let nudge = nudged.recv_timeout(period);
             let late = Instant::now().saturating_duration_since(planned);
-            settings::beat();
             self.look(late);
             if let Ok(done) = nudge {
                 // The asker may have given up waiting.
@@ -132,6 +134,7 @@ impl Watchdog {
         if self.watches.len() <= number {
             self.watches.resize_with(number + 1, Watch::default);
         }
+        slot.unchain();
         let Some(reading) = slot.read() else { return };
         let now = clock::now();
         self.last_active = now;
@@ -191,10 +194,24 @@ fn keep_house(refined: &mut u32) {
     }
     #[cfg(tokio_unstable)]
     crate::registry::pages::sweep();
+    ask_for_runtimes();
     runtimes::let_go(|runtime| {
         slots::all()
             .filter(|slot| slot.info().is_some_and(|info| info.runtime == runtime))
             .map(Slot::polls)
             .sum()
     });
+}
+
+/// Threads that poll for a runtime whose handle was given up hand it in again; the
+/// others do not notice.
+fn ask_for_runtimes() {
+    for slot in slots::all() {
+        let unknown = slot
+            .info()
+            .is_some_and(|info| info.runtime != 0 && !runtimes::is_known(info.runtime));
+        if unknown {
+            slot.ask(ASK_RUNTIME);
+        }
+    }
 }

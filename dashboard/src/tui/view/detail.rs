@@ -82,7 +82,8 @@ fn task_lines<'a>(scene: &Scene<'_>, task: &Task) -> Vec<Line<'a>> {
             "id",
             format!(
                 "{tokio_id} (tokio), {} (asyncwatch), {}",
-                task.id.shown(), task.kind
+                task.id.shown(),
+                task.kind
             ),
         ),
         fact(scene, "state", state),

@@ -540,7 +540,7 @@ pub mod async_watch_client {
             self.inner.unary(req, path, codec).await
         }
         /// The whole state first (in one or more updates, the last of which has
-        /// `snapshot_complete` set), then what changed, once per interval.
+        /// `snapshot_complete` set), then what changed, once per interval; findings also between, soon after they change.
         /// A client that reads slowly gets fewer and larger updates, never old ones;
         /// the program never waits for it.
         pub async fn watch(
@@ -595,7 +595,7 @@ pub mod async_watch_server {
             + std::marker::Send
             + 'static;
         /// The whole state first (in one or more updates, the last of which has
-        /// `snapshot_complete` set), then what changed, once per interval.
+        /// `snapshot_complete` set), then what changed, once per interval; findings also between, soon after they change.
         /// A client that reads slowly gets fewer and larger updates, never old ones;
         /// the program never waits for it.
         async fn watch(
