@@ -19,7 +19,7 @@ pub(crate) enum What {
     Names,
     /// Slow polls whose end could not be queued.
     Events,
-    /// Attempts to capture a stack that failed.
+    /// Attempts to capture a stack that failed while the poll went on.
     Captures,
     /// Distinct findings past the bound.
     Findings,
@@ -83,7 +83,7 @@ fn describe(what: What, count: u64) -> Drop {
         ),
         What::Captures => (
             "captures",
-            "stacks that could not be taken, mostly because the poll ended just then",
+            "stacks that could not be taken, mostly because the thread had no CPU to answer",
         ),
         What::Findings => ("findings", "sites with findings beyond 1,024"),
         What::Writes => (

@@ -101,6 +101,13 @@ fn block_in_place_is_not_a_finding() {
 }
 
 #[test]
+fn an_allowed_section_is_not_a_finding() {
+    let checked = Check::of("allowed").run();
+    checked.exits(1).blames_the_marked_lines();
+    checked.only();
+}
+
+#[test]
 fn the_innermost_watched_future_is_blamed() {
     let checked = Check::of("nested").run();
     checked.exits(1).blames_the_marked_lines();

@@ -5,6 +5,7 @@
 //! is to be reported, and well below in each that is not.
 
 mod check;
+mod direct;
 mod off;
 mod run;
 mod server;

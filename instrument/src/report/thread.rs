@@ -11,7 +11,7 @@ use std::{
 };
 
 use asyncwatch_findings::{
-    Class, Code, Event as Line, Finding, ProcessInfo, Totals, humanise, message,
+    Code, Event as Line, Finding, Level, ProcessInfo, Totals, humanise, message,
 };
 
 use super::{
@@ -219,7 +219,7 @@ impl Worker {
         }
         if let Some(Counted { finding, show }) = self.groups.count(finding) {
             episode.finding = Some(finding.id);
-            let show = show && finding.class != Some(Class::Descheduled);
+            let show = show && finding.level != Level::Allow;
             if show {
                 self.log.finding(&finding);
             }

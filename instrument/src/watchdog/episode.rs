@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use asyncwatch_stack::{Activity, Capturer, RawStack, Still, Usage};
+use asyncwatch_stack::{Activity, CaptureError, Capturer, RawStack, Still, Usage};
 
 use super::verdict::{self, Accounting, Verdict};
 use crate::{
@@ -221,6 +221,8 @@ impl Episode {
                     syscall,
                 });
             }
+            // It ended meanwhile: nothing is lost.
+            Err(CaptureError::Stale | CaptureError::Gone) => {}
             Err(_) => drops::count(drops::What::Captures),
         }
     }
