@@ -186,6 +186,7 @@ fn light_timing_finds_the_same_line() {
 }
 
 #[test]
+#[cfg_attr(not(tokio_unstable), ignore = "its tasks are tokio's own spawns")]
 fn ten_thousand_slow_polls_are_few_findings() {
     let checked = Check::of("repeats").run();
     checked.exits(1);
@@ -196,6 +197,7 @@ fn ten_thousand_slow_polls_are_few_findings() {
 }
 
 #[test]
+#[cfg_attr(not(tokio_unstable), ignore = "mini-redis spawns its tasks itself")]
 fn mini_redis_is_clean() {
     Check::of("mini_redis").args(&["clean"]).run().exits(0);
 }
