@@ -166,6 +166,34 @@ impl RuntimeBuilderExt for tokio::runtime::Builder {
     }
 }
 
+/// Default address of the dashboard's server.
+pub const DEFAULT_ADDR: &str = "127.0.0.1:6670";
+/// Default limit of a poll.
+pub const DEFAULT_MAX_POLL: Duration = Duration::from_millis(100);
+/// Nothing is waited for: asyncwatch is not enabled.
+pub const FINISH_WAIT: Duration = Duration::ZERO;
+
+/// The kind of a finding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Code {
+    /// A poll held its thread for at least the limit.
+    SlowPoll,
+    /// A future was dropped without ever having been polled.
+    NeverAwaited,
+}
+
+/// How seriously a kind of finding would be taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Level {
+    /// Counted only.
+    Allow,
+    /// Shown.
+    Warn,
+    /// Shown, and fails a check.
+    Deny,
+}
+
 /// How polls would be timed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Timing {
@@ -212,6 +240,12 @@ impl Builder {
     /// Has no effect.
     #[must_use]
     pub fn no_server(self) -> Builder {
+        self
+    }
+
+    /// Has no effect.
+    #[must_use]
+    pub fn level(self, _: Code, _: Level) -> Builder {
         self
     }
 

@@ -36,16 +36,11 @@ struct Origin {
 /// Chooses the counter and measures its scale; takes about 2 ms the first time.
 pub(crate) fn start() {
     ORIGIN.get_or_init(|| {
-        let instant = Instant::now();
         USE_TSC.store(tsc::is_trusted(), Relaxed);
+        let (ticks, instant) = both();
         let unix_ns = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .map_or(0, |since| since.as_nanos() as u64);
-        let ticks = if USE_TSC.load(Relaxed) {
-            tsc::read()
-        } else {
-            0
-        };
         Origin {
             instant,
             unix_ns,
@@ -64,11 +59,31 @@ pub(crate) fn refine() {
     if !USE_TSC.load(Relaxed) {
         return;
     }
-    let ticks = tsc::read().saturating_sub(origin.ticks);
-    let ns = origin.instant.elapsed().as_nanos();
+    let (ticks, instant) = both();
+    let ticks = ticks.saturating_sub(origin.ticks);
+    let ns = instant.duration_since(origin.instant).as_nanos();
     if ticks > 0 && ns > 0 {
         SCALE.store(((ns << 32) / u128::from(ticks)) as u64, Relaxed);
     }
+}
+
+/// Both clocks at the same time: of a few readings the closest, because a thread can
+/// lose its CPU between the two.
+fn both() -> (Ticks, Instant) {
+    if !USE_TSC.load(Relaxed) {
+        return (0, Instant::now());
+    }
+    let reading = || {
+        let before = tsc::read();
+        let instant = Instant::now();
+        let apart = tsc::read().saturating_sub(before);
+        (apart, before + apart / 2, instant)
+    };
+    let (_, ticks, instant) = (0..8)
+        .map(|_| reading())
+        .min_by_key(|(apart, ..)| *apart)
+        .unwrap_or_else(reading);
+    (ticks, instant)
 }
 
 /// The current time.

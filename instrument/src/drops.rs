@@ -7,7 +7,7 @@ use asyncwatch_findings::Drop;
 /// The bounded things.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum What {
-    /// Tasks that got no entry: their polls are watched, their numbers are not kept.
+    /// Tasks that got no entry: they are not watched.
     Tasks,
     /// Polls of tasks without an entry, or nested too deeply.
     Polls,
@@ -65,7 +65,7 @@ fn describe(what: What, count: u64) -> Drop {
     let (name, detail) = match what {
         What::Tasks => (
             "tasks",
-            "tasks beyond the 1,048,576 whose numbers are kept at a time; their slow polls are still found",
+            "tasks beyond the 1,048,576 that are watched at a time",
         ),
         What::Polls => ("polls", "polls that could not be told to a task"),
         What::Threads => (

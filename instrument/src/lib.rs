@@ -65,6 +65,7 @@ static INSTALLED: OnceLock<Installed> = OnceLock::new();
 struct Installed {
     reporter: report::Reporter,
     watchdog: Option<watchdog::Nudge>,
+    pid: u32,
 }
 
 /// Configures asyncwatch; end with [`Builder::install`].
@@ -84,7 +85,9 @@ pub fn install() {
 /// `#[asyncwatch::main]` and `exit` handlers do so by themselves. Waits until the
 /// last findings are written, but no longer than [`FINISH_WAIT`].
 pub fn finish() {
-    let Some(installed) = INSTALLED.get() else {
+    // In a forked child our threads do not exist.
+    let here = |installed: &&Installed| installed.pid == std::process::id();
+    let Some(installed) = INSTALLED.get().filter(here) else {
         return;
     };
     if let Some(watchdog) = &installed.watchdog {
@@ -107,6 +110,7 @@ fn start(config: Builder) -> Installed {
         return Installed {
             reporter: report::Reporter::none(),
             watchdog: None,
+            pid: std::process::id(),
         };
     }
     clock::start();
@@ -123,7 +127,11 @@ fn start(config: Builder) -> Installed {
         server::start(addr, reporter.clone());
     }
     at_exit::register();
-    Installed { reporter, watchdog }
+    Installed {
+        reporter,
+        watchdog,
+        pid: std::process::id(),
+    }
 }
 
 mod at_exit {

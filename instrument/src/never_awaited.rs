@@ -157,7 +157,7 @@ fn dropped(
         defined: (file, line),
         made,
         stack,
-        task: slots::current()
+        task: slots::known()
             .and_then(|slot| slot.current())
             .map(TaskIdentity::of),
         unix_ns: clock::now_unix_ns(),

@@ -12,7 +12,8 @@ const LONG: Duration = Duration::from_millis(300);
 #[asyncwatch::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() {
     let task = asyncwatch::spawn(async {
-        block_in_place(|| thread::sleep(LONG));
+        // Long enough that the watchdog looks only now and then.
+        block_in_place(|| thread::sleep(LONG * 7));
         yield_now().await;
         thread::sleep(LONG); // CULPRIT
     });

@@ -235,7 +235,7 @@ mod tasks {
 
     fn spawned(meta: &TaskMeta<'_>) {
         let id = runtimes::number(meta.id());
-        let spawner = slots::current();
+        let spawner = slots::known();
         let task = slab::insert(&Birth {
             id,
             kind: Kind::Task,
@@ -291,7 +291,7 @@ mod tasks {
             // The blocking pool and the worker loops end without having been spawned.
             return;
         };
-        let polled_here = slots::current()
+        let polled_here = slots::known()
             .and_then(Slot::current)
             .is_some_and(|current| std::ptr::eq(current, task));
         if polled_here {

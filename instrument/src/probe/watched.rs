@@ -157,7 +157,7 @@ impl Watch {
         location: &'static Location<'static>,
     ) -> Option<Watch> {
         let site = sites::of(location, kind);
-        let parent = slots::current().and_then(Slot::current).map_or(0, Task::id);
+        let parent = slots::known().and_then(Slot::current).map_or(0, Task::id);
         let task = slab::insert(&Birth {
             id: NEXT_ID.fetch_add(1, Relaxed),
             kind,

@@ -268,14 +268,16 @@ impl Slot {
     /// Takes a task out whose end tokio told while its last poll still ran.
     #[inline]
     fn bury(task: &'static Task) {
-        if task.ending.load(Relaxed) {
+        if task.ending.load(Relaxed) && task.ending.swap(false, Relaxed) {
             slab::remove(task);
         }
     }
 
     #[inline(never)]
     fn unchained_start(&self) -> Ticks {
-        if settings::chained() {
+        // A root future's thread parks unseen, and so do threads of runtimes that have
+        // none of our hooks: what lies between their polls may be sleep.
+        if settings::chained() && self.parks.load(Relaxed) > 0 {
             self.rare.fetch_and(!STALE, Relaxed);
         }
         clock::now()
@@ -420,9 +422,15 @@ impl Slot {
         });
     }
 
-    /// Does what the watchdog asked for.
+    /// Does what the watchdog asked for; it asks for the end of the outermost poll.
     fn answer(&'static self, task: Option<&'static Task>, own: Reading<Task>) {
-        let asks = self.rare.fetch_and(!(ASK_END | ASK_RUNTIME), Relaxed);
+        let outermost = self.suspended.load(Relaxed) == 0;
+        let answered = if outermost {
+            ASK_END | ASK_RUNTIME
+        } else {
+            ASK_RUNTIME
+        };
+        let asks = self.rare.fetch_and(!answered, Relaxed) & answered;
         if asks & ASK_END != 0
             && let Some(task) = task
             && !settings::exact()
@@ -480,8 +488,10 @@ impl Slot {
     /// A poll moves the sequence number by two, a nested one by four: it ends and
     /// resumes the outer one besides.
     pub(crate) fn polls(&self) -> u64 {
+        // The thread may end and give the slot back meanwhile.
         let nestings = self.nestings.load(Relaxed);
-        let moved = self.sequence().load(Relaxed) - self.claimed_at.load(Relaxed);
+        let claimed_at = self.claimed_at.load(Relaxed);
+        let moved = self.sequence().load(Relaxed).saturating_sub(claimed_at);
         (moved / 2).saturating_sub(2 * nestings)
     }
 

@@ -81,6 +81,13 @@ pub(crate) fn current() -> Option<&'static Slot> {
     }
 }
 
+/// The calling thread's slot, if it has polled something: a thread that only spawns
+/// or drops futures needs none.
+#[inline]
+pub(crate) fn known() -> Option<&'static Slot> {
+    CURRENT.get()
+}
+
 /// The account of the calling thread, if it has a slot.
 pub(crate) fn account_here(now: Ticks) -> Option<Base> {
     OWNER
@@ -152,13 +159,19 @@ fn register() -> Option<&'static Slot> {
 }
 
 fn claim(info: &Arc<ThreadInfo>) -> Option<&'static Slot> {
-    all().find(|slot| slot.claim(info)).or_else(|| {
+    loop {
+        if let Some(slot) = all().find(|slot| slot.claim(info)) {
+            return Some(slot);
+        }
         let number = USED
             .fetch_update(AcqRel, Acquire, |used| {
                 ((used as usize) < SLOTS_MAX).then_some(used + 1)
             })
             .ok()?;
         let slot = SLOTS[number as usize].get_or_init(|| Box::new(Slot::new(number)));
-        slot.claim(info).then_some(&**slot)
-    })
+        // Another thread that looks for a free slot may have been faster.
+        if slot.claim(info) {
+            return Some(slot);
+        }
+    }
 }

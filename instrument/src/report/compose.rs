@@ -33,7 +33,7 @@ pub(super) fn slow_poll(report: &PollReport, episode: &Episode, level: Level) ->
         ongoing: report.stage != Stage::End,
         first_unix_ns: report.unix_ns,
         last_unix_ns: report.unix_ns,
-        wall: Some(report.wall.saturating_sub(episode.excused)),
+        wall: Some(report.wall),
         cpu: Some(report.verdict.cpu),
         blocked: Some(report.verdict.blocked),
         run_delay: report.verdict.run_delay,

@@ -24,8 +24,12 @@ struct Key {
 pub(super) struct Episode {
     /// Heaviest first.
     pub(super) stacks: Vec<Seen>,
-    /// Time spent where blocking is meant.
-    pub(super) excused: Duration,
+    /// Time seen where blocking is meant, of `attributed`.
+    excused: Duration,
+    /// Time that some stack stands for.
+    attributed: Duration,
+    /// Whether the newest stack is one where blocking is meant.
+    last_excused: bool,
     /// The finding it was counted in, once it was.
     pub(super) finding: Option<u64>,
     /// Whether its begin was shown in the log.
@@ -82,8 +86,22 @@ impl Episode {
         episode
     }
 
+    /// Time spent where blocking is meant. What passed since the newest stack was
+    /// taken was spent as that stack says.
+    pub(super) fn excused(&self, wall: Duration) -> Duration {
+        let rest = wall.saturating_sub(self.attributed);
+        let rest = if self.last_excused {
+            rest
+        } else {
+            Duration::ZERO
+        };
+        (self.excused + rest).min(wall)
+    }
+
     fn add(&mut self, mut frames: Vec<Frame>, sample: &Sample) {
-        if in_block_in_place(&frames) {
+        self.attributed += sample.weight;
+        self.last_excused = in_block_in_place(&frames);
+        if self.last_excused {
             self.excused += sample.weight;
             return;
         }

@@ -43,12 +43,15 @@ impl Log {
             ..RenderOptions::default()
         };
         let text = render(finding, &options);
-        match (traced, finding.level) {
-            (false, _) => to_stderr(&format!("{text}\n")),
-            (true, Level::Deny) => {
-                tracing::error!(target: "asyncwatch", code = %finding.code, "{text}");
-            }
-            (true, _) => tracing::warn!(target: "asyncwatch", code = %finding.code, "{text}"),
+        let logged = traced
+            && guarded(|| match finding.level {
+                Level::Deny => {
+                    tracing::error!(target: "asyncwatch", code = %finding.code, "{text}");
+                }
+                _ => tracing::warn!(target: "asyncwatch", code = %finding.code, "{text}"),
+            });
+        if !logged {
+            to_stderr(&format!("{text}\n"));
         }
     }
 
@@ -57,21 +60,23 @@ impl Log {
         if self.quiet {
             return;
         }
-        if has_subscriber() {
-            tracing::info!(target: "asyncwatch", "{text}");
-        } else {
+        if !(has_subscriber() && guarded(|| tracing::info!(target: "asyncwatch", "{text}"))) {
             to_stderr(&format!("note[asyncwatch]: {text}\n"));
         }
     }
 
     /// Something is wrong with the configuration or the system.
     pub(super) fn warning(&self, text: &str) {
-        if has_subscriber() {
-            tracing::warn!(target: "asyncwatch", "{text}");
-        } else {
+        if !(has_subscriber() && guarded(|| tracing::warn!(target: "asyncwatch", "{text}"))) {
             to_stderr(&format!("warning[asyncwatch]: {text}\n"));
         }
     }
+}
+
+/// Calls into the program's subscriber, whose panics must not end this thread;
+/// `false` if it panicked.
+fn guarded(log: impl FnOnce()) -> bool {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(log)).is_ok()
 }
 
 fn has_subscriber() -> bool {

@@ -20,7 +20,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use asyncwatch_findings::{Finding, ProcessInfo};
@@ -105,10 +105,17 @@ impl Reporter {
     /// Waits until everything sent so far is written, but no longer than `at_most`.
     pub(crate) fn finish(&self, at_most: Duration) {
         let Some(events) = &self.events else { return };
+        let started = Instant::now();
         let (done, wait) = sync_channel(1);
-        if events.try_send(Event::Finish(done)).is_ok() {
-            let _ = wait.recv_timeout(at_most);
+        // The queue may be full of what is still to be written.
+        while let Err(TrySendError::Full(_)) = events.try_send(Event::Finish(done.clone())) {
+            if started.elapsed() >= at_most {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(5));
         }
+        drop(done);
+        let _ = wait.recv_timeout(at_most.saturating_sub(started.elapsed()));
     }
 
     #[cfg(feature = "server")]

@@ -22,7 +22,7 @@ use super::{
     lock,
     log::Log,
     symbols::Symbols,
-    unawaited,
+    unawaited::{self, Places},
 };
 use crate::{
     clock,
@@ -92,6 +92,7 @@ struct Worker {
     file: ReportFile,
     symbols: Option<Symbols>,
     episodes: Episodes,
+    places: Places,
     groups: Groups,
     introduced: bool,
     /// Findings whose newest state is not in the file yet.
@@ -126,6 +127,7 @@ impl Worker {
             file,
             symbols: None,
             episodes: Episodes::default(),
+            places: Places::default(),
             groups: Groups::default(),
             introduced: false,
             unwritten: Vec::new(),
@@ -198,9 +200,11 @@ impl Worker {
         }
         let symbols = self.symbols.get_or_insert_with(Symbols::new);
         let mut episode = self.episodes.take(report, symbols);
-        if report.wall.saturating_sub(episode.excused) >= settings::limit() {
-            let finding = compose::slow_poll(report, &episode, level);
-            self.slow_poll(report, &mut episode, finding);
+        let excused = episode.excused(report.wall);
+        if report.wall.saturating_sub(excused) >= settings::limit() {
+            let report = report.without(excused, settings::limit());
+            let finding = compose::slow_poll(&report, &episode, level);
+            self.slow_poll(&report, &mut episode, finding);
         } else if let Some(id) = preliminary_id {
             self.write(&Line::Withdrawn { id });
         }
@@ -244,7 +248,7 @@ impl Worker {
     fn unawaited(&mut self, dropped: &DroppedUnawaited) {
         let level = self.config.level_of(Code::NeverAwaited);
         let symbols = self.symbols.get_or_insert_with(Symbols::new);
-        let Ok(finding) = unawaited::judge(dropped, symbols, level) else {
+        let Some(finding) = unawaited::judge(dropped, symbols, &mut self.places, level) else {
             return;
         };
         if let Some(Counted { finding, show }) = self.groups.count(finding) {

@@ -1,6 +1,6 @@
 //! A future that was dropped unpolled, as a finding, or as none.
 
-use std::panic::Location;
+use std::{collections::HashMap, panic::Location};
 
 use asyncwatch_findings::{
     Code, Finding, Frame, Level, Stack, aborted_or_shut_down, fingerprint, message,
@@ -23,34 +23,59 @@ pub(crate) struct DroppedUnawaited {
     pub(crate) unix_ns: u64,
 }
 
-/// Why a drop is no finding.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Innocent {
-    /// Its task was aborted, or the runtime shut down, before its first poll.
-    TaskNeverRan,
-    /// It was made for a `select!` that another branch won.
-    LostSelect,
+/// What the drops that left a stack said of each place.
+#[derive(Default)]
+pub(super) struct Places(HashMap<&'static Location<'static>, Known>);
+
+#[derive(Default)]
+struct Known {
+    /// The newest mistake.
+    forgotten: Option<Finding>,
+    /// A drop that was none.
+    excused: bool,
 }
 
-/// Judges a drop.
+/// Places that are remembered: as many as the guards tell of.
+const PLACES_MAX: usize = 1_024;
+
+impl Places {
+    fn at(&mut self, made: &'static Location<'static>) -> Option<&mut Known> {
+        if self.0.len() >= PLACES_MAX && !self.0.contains_key(made) {
+            return None;
+        }
+        Some(self.0.entry(made).or_default())
+    }
+}
+
+/// Judges a drop; `None` if it is no mistake: its task was aborted or the runtime shut
+/// down before its first poll, or it was made for a `select!` that another branch won.
+///
+/// Later drops of a place come without a stack; they count only where all that came
+/// with one were mistakes.
 pub(super) fn judge(
     dropped: &DroppedUnawaited,
     symbols: &mut Symbols,
+    places: &mut Places,
     level: Level,
-) -> Result<Finding, Innocent> {
-    let mut frames = match &dropped.stack {
-        Some(stack) => symbols.resolve(stack),
-        None => Vec::new(),
+) -> Option<Finding> {
+    let known = places.at(dropped.made)?;
+    let Some(stack) = &dropped.stack else {
+        let forgotten = known.forgotten.clone().filter(|_| !known.excused)?;
+        return Some(Finding {
+            last_unix_ns: dropped.unix_ns,
+            ..forgotten
+        });
     };
-    if aborted_or_shut_down(&frames) {
-        return Err(Innocent::TaskNeverRan);
-    }
+    let mut frames = symbols.resolve(stack);
+    let aborted = aborted_or_shut_down(&frames);
     asyncwatch_findings::trim(&mut frames);
     skip_our_own(&mut frames);
-    if super::select::is_inside(dropped.made, path_of_making(dropped, &frames)) {
-        return Err(Innocent::LostSelect);
+    if aborted || super::select::is_inside(dropped.made, path_of_making(dropped, &frames)) {
+        known.excused = true;
+        return None;
     }
-    Ok(finding(dropped, frames, level))
+    known.forgotten = Some(finding(dropped, frames, level));
+    known.forgotten.clone()
 }
 
 /// The full path of the file that made the future, if a frame of the drop tells it.

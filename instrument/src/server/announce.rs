@@ -12,11 +12,14 @@ use std::{
 
 use asyncwatch_findings::ProcessInfo;
 
-static ANNOUNCED: OnceLock<PathBuf> = OnceLock::new();
+/// The file, and the process that wrote it: a forked child must leave it alone.
+static ANNOUNCED: OnceLock<(u32, PathBuf)> = OnceLock::new();
 
 /// Removes the file, when the process ends.
 pub(crate) fn withdraw() {
-    if let Some(path) = ANNOUNCED.get() {
+    if let Some((pid, path)) = ANNOUNCED.get()
+        && *pid == std::process::id()
+    {
         // A stale file is harmless: readers check that its process lives.
         let _ = fs::remove_file(path);
     }
@@ -36,7 +39,7 @@ pub(super) fn announce(addr: &str, process: &ProcessInfo) -> io::Result<()> {
     fs::write(&unfinished, text.to_string())?;
     fs::rename(&unfinished, &path)?;
     // The one server of a process announces once.
-    let _ = ANNOUNCED.set(path);
+    let _ = ANNOUNCED.set((process.pid, path));
     Ok(())
 }
 

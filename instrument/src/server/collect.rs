@@ -165,6 +165,12 @@ impl Collector {
         }
     }
 
+    /// Nobody is connected any more: lets go of what keeps runtimes alive.
+    pub(super) fn rest(&mut self) {
+        self.meters.clear();
+        self.taken = None;
+    }
+
     /// The findings that changed since `seen`, without a new snapshot; `None` if
     /// none did, or if `seen` lacks more than findings.
     pub(super) fn findings(&self, seen: &mut Seen) -> Option<News> {

@@ -74,9 +74,16 @@ impl AsyncWatch for Service {
         };
         let (updates, stream) = channel(1);
         let collector = self.collector.clone();
+        let clients = self.clients.clone();
         tokio::spawn(async move {
-            let _client = client;
             feed(&collector, &updates, wanted).await;
+            drop(client);
+            if clients.load(Relaxed) == 0 {
+                collector
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .rest();
+            }
         });
         Ok(Response::new(ReceiverStream::new(stream)))
     }

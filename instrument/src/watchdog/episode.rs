@@ -23,9 +23,6 @@ use crate::{
 const SAMPLES_MAX: usize = 64;
 /// After twice the limit, each sample waits for this part more of the time so far.
 const SPARSER: u32 = 4;
-/// Gap between two samples beyond which it is not told what the poll did meanwhile.
-const LATE: Duration = Duration::from_millis(50);
-
 /// A stack, and when it was seen.
 #[derive(Clone, Debug)]
 pub(crate) struct Sample {
@@ -63,6 +60,18 @@ pub(crate) enum Stage {
     Still,
     /// It has ended; the numbers are final.
     End,
+}
+
+impl PollReport {
+    /// The report of the poll without the part in which it blocked on purpose, judged
+    /// anew. That part was asleep if anything was.
+    pub(crate) fn without(&self, excused: Duration, limit: Duration) -> PollReport {
+        PollReport {
+            wall: self.wall.saturating_sub(excused),
+            verdict: self.verdict.without(excused, limit),
+            ..self.clone()
+        }
+    }
 }
 
 pub(super) struct Episode {
@@ -143,7 +152,6 @@ impl Episode {
         slot: &'static Slot,
         reading: Reading<Task>,
         now: Ticks,
-        late: Duration,
         capturer: Option<&mut Capturer>,
     ) -> Option<PollReport> {
         if reading.start != 0 {
@@ -168,8 +176,8 @@ impl Episode {
         if self.base.is_none() {
             self.base = slot.base(self.origin);
         }
-        if held >= self.next_sample {
-            self.sample(slot, reading, held, late, &info.thread, activity, capturer);
+        if held >= self.next_sample.min(self.next_report) {
+            self.sample(slot, reading, held, &info.thread, activity, capturer);
             self.queued_behind = self
                 .queued_behind
                 .max(runtimes::queued(info.runtime, info.worker));
@@ -192,7 +200,6 @@ impl Episode {
         slot: &'static Slot,
         reading: Reading<Task>,
         held: Duration,
-        late: Duration,
         thread: &asyncwatch_stack::Thread,
         activity: Activity,
         capturer: Option<&mut Capturer>,
@@ -216,7 +223,7 @@ impl Episode {
                 self.taken += 1;
                 self.last_sample_at = held;
                 self.samples.push(Sample {
-                    weight: if late > LATE { gap / 2 } else { gap },
+                    weight: gap,
                     stack,
                     syscall,
                 });
@@ -290,7 +297,10 @@ impl Episode {
 ///
 /// `None` where polls are not timed and this one turns out to be shorter than the
 /// limit, or was never seen.
-pub(super) fn end(end: SlowEnd, seen: Option<Episode>) -> Option<PollReport> {
+///
+/// `stalled` says that the watchdog itself stood still meanwhile: the whole process
+/// may have been stopped, so only what was seen counts as blocked.
+pub(super) fn end(end: SlowEnd, seen: Option<Episode>, stalled: bool) -> Option<PollReport> {
     let limit = settings::limit();
     let start = end.start.or(seen.as_ref().map(|seen| seen.start))?;
     let wall = clock::to_duration(end.end.saturating_sub(start));
@@ -301,7 +311,13 @@ pub(super) fn end(end: SlowEnd, seen: Option<Episode>) -> Option<PollReport> {
     let spent = base.zip(end.account);
     let Usage { cpu, run_delay } =
         spent.map_or_else(Usage::default, |(base, end)| end.usage.since(base.usage));
-    let sleeps = spent.and_then(|(base, end)| Some(end.sleeps?.saturating_sub(base.sleeps?)));
+    // Nobody counted the sleeps of a poll that is only dated.
+    let dated = end.start.is_none();
+    let sleeps = if dated || stalled {
+        Some(0)
+    } else {
+        spent.and_then(|(base, end)| Some(end.sleeps?.saturating_sub(base.sleeps?)))
+    };
     let verdict = verdict::judge(
         Accounting {
             wall,

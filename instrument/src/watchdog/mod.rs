@@ -67,6 +67,7 @@ pub(crate) fn start(reporter: Reporter, capturer: Option<Capturer>) -> std::io::
                 reporter,
                 watches: Vec::new(),
                 last_active: clock::now(),
+                stall: None,
             }
             .run(&nudged);
         })?;
@@ -79,6 +80,8 @@ struct Watchdog {
     /// By slot number.
     watches: Vec<Watch>,
     last_active: Ticks,
+    /// From when to when a look was late.
+    stall: Option<(Ticks, Ticks)>,
 }
 
 /// What is known of one slot.
@@ -98,7 +101,8 @@ impl Watchdog {
             let planned = Instant::now() + period;
             let nudge = nudged.recv_timeout(period);
             let late = Instant::now().saturating_duration_since(planned);
-            self.look(late);
+            self.note_stall(late);
+            self.look();
             if let Ok(done) = nudge {
                 // The asker may have given up waiting.
                 let _ = done.send(());
@@ -120,16 +124,25 @@ impl Watchdog {
         }
     }
 
-    fn look(&mut self, late: Duration) {
+    /// A look that comes late by half a limit or more may mean that the process was
+    /// stopped, or its machine.
+    fn note_stall(&mut self, late: Duration) {
+        if late >= settings::limit() / 2 {
+            let now = clock::now();
+            self.stall = Some((now.saturating_sub(clock::from_duration(late)), now));
+        }
+    }
+
+    fn look(&mut self) {
         self.take_ends();
         for slot in slots::all() {
-            self.look_at(slot, late);
+            self.look_at(slot);
         }
         // Polls that ended while we looked.
         self.take_ends();
     }
 
-    fn look_at(&mut self, slot: &'static Slot, late: Duration) {
+    fn look_at(&mut self, slot: &'static Slot) {
         let number = slot.number as usize;
         if self.watches.len() <= number {
             self.watches.resize_with(number + 1, Watch::default);
@@ -153,7 +166,7 @@ impl Watchdog {
         let Some(episode) = &mut watch.now else {
             return;
         };
-        if let Some(report) = episode.look(slot, reading, now, late, self.capturer.as_mut()) {
+        if let Some(report) = episode.look(slot, reading, now, self.capturer.as_mut()) {
             self.reporter.poll(report);
         }
     }
@@ -165,7 +178,10 @@ impl Watchdog {
                 .watches
                 .get_mut(end.slot as usize)
                 .and_then(|watch| watch.take(end.origin));
-            if let Some(report) = episode::end(end, seen) {
+            let stalled = self.stall.is_some_and(|(began, over)| {
+                began < end.end && end.start.is_none_or(|start| start < over)
+            });
+            if let Some(report) = episode::end(end, seen, stalled) {
                 self.reporter.poll(report);
             }
         }

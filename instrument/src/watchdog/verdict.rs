@@ -57,6 +57,31 @@ impl Verdict {
     pub(crate) fn is_guilty(&self) -> bool {
         self.class != Class::Descheduled
     }
+
+    /// The verdict when `excused` of the time does not count: first of the blocked
+    /// part, then of the computing one.
+    pub(crate) fn without(self, excused: Duration, limit: Duration) -> Verdict {
+        let blocked = self.blocked.saturating_sub(excused);
+        let cpu = self.cpu.saturating_sub(excused - (self.blocked - blocked));
+        Verdict {
+            class: classify(cpu, blocked, limit),
+            cpu,
+            blocked,
+            ..self
+        }
+    }
+}
+
+fn classify(cpu: Duration, blocked: Duration, limit: Duration) -> Class {
+    if cpu >= limit {
+        Class::Cpu
+    } else if blocked >= limit {
+        Class::Blocked
+    } else if cpu + blocked >= limit {
+        Class::Mixed
+    } else {
+        Class::Descheduled
+    }
 }
 
 /// Judges a poll that took at least `limit`.
@@ -70,17 +95,8 @@ pub(crate) fn judge(time: Accounting, limit: Duration) -> Verdict {
         Some(_) => (Duration::ZERO, false),
         None => (Duration::ZERO, rest >= limit),
     };
-    let class = if cpu >= limit {
-        Class::Cpu
-    } else if blocked >= limit {
-        Class::Blocked
-    } else if cpu + blocked >= limit {
-        Class::Mixed
-    } else {
-        Class::Descheduled
-    };
     Verdict {
-        class,
+        class: classify(cpu, blocked, limit),
         cpu,
         blocked,
         run_delay: time.run_delay,
@@ -136,6 +152,31 @@ mod tests {
     fn more_cpu_or_delay_than_wall_is_harmless() {
         assert_eq!(class(100, 150, 20), Class::Cpu);
         assert_eq!(class(100, 10, 500), Class::Descheduled);
+    }
+
+    #[test]
+    fn excused_time_is_taken_out_of_the_blocked_part_first() {
+        let verdict = judge(
+            Accounting {
+                wall: Duration::from_millis(400),
+                cpu: Duration::from_millis(80),
+                run_delay: Some(Duration::from_millis(70)),
+                sleeps: Some(1),
+                looks: 4,
+                seen_asleep: true,
+            },
+            LIMIT,
+        );
+        assert_eq!(verdict.class, Class::Blocked);
+        let rest = verdict.without(Duration::from_millis(240), LIMIT);
+        assert_eq!(rest.blocked, Duration::from_millis(10));
+        assert_eq!(rest.cpu, Duration::from_millis(80));
+        assert_eq!(rest.class, Class::Descheduled);
+        let none = verdict.without(Duration::from_millis(300), LIMIT);
+        assert_eq!(
+            (none.blocked, none.cpu),
+            (Duration::ZERO, Duration::from_millis(30))
+        );
     }
 
     #[test]
