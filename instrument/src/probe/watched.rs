@@ -130,7 +130,7 @@ impl<F: Future> Future for Watched<F> {
             *this.watch = None;
             return this.future.poll(context);
         }
-        slot.enter(Some(watch.task));
+        slot.enter_watched(watch.task);
         let _leave = Leave(slot);
         let Some(wakes) = &mut watch.wakes else {
             return this.future.poll(context);

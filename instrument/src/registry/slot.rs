@@ -275,9 +275,7 @@ impl Slot {
 
     #[inline(never)]
     fn unchained_start(&self) -> Ticks {
-        // A root future's thread parks unseen, and so do threads of runtimes that have
-        // none of our hooks: what lies between their polls may be sleep.
-        if settings::chained() && self.parks.load(Relaxed) > 0 {
+        if settings::chained() {
             self.rare.fetch_and(!STALE, Relaxed);
         }
         clock::now()
@@ -473,6 +471,18 @@ impl Slot {
 
     pub(crate) fn ask(&self, what: u32) {
         self.rare.fetch_or(what, Relaxed);
+    }
+
+    /// [`enter`](Slot::enter) for a watched future, which no hook announced.
+    ///
+    /// A thread that polls a root future parks unseen, and so do the threads of
+    /// runtimes without our hooks: what lies between two of their polls may be sleep.
+    #[inline]
+    pub(crate) fn enter_watched(&'static self, task: &'static Task) {
+        if self.parks.load(Relaxed) == 0 && self.published.open().is_none() {
+            self.unchain();
+        }
+        self.enter(Some(task));
     }
 
     /// Has the next poll begin by the clock.
