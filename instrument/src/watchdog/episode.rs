@@ -194,7 +194,6 @@ impl Episode {
             .then(|| self.report(slot.number, held, verdict, now))
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one look's worth of facts")]
     fn sample(
         &mut self,
         slot: &'static Slot,
