@@ -93,7 +93,9 @@ fn enclosing_function(text: &str, index: usize) -> Option<String> {
         if let Some(name) = function_name(line) {
             return Some(name);
         }
-        depth = indent(line);
+        // Below a signature of several lines stands its end; its `fn` is level with that.
+        let level = usize::from(line.trim_start().starts_with(')'));
+        depth = indent(line) + level;
     }
     None
 }
@@ -165,6 +167,13 @@ impl Session {
     fn one_line(&self) { self.load(); }
 }
 ";
+
+    #[test]
+    fn a_signature_may_have_several_lines() {
+        let text = "pub async fn sign_up(\n    new: New,\n) -> Result<()> {\n    hash();\n}\n";
+        let function = function_around(&|_: &Path| Some(text.to_owned()), Path::new("x.rs"), 4);
+        assert_eq!(function.as_deref(), Some("sign_up"));
+    }
 
     fn at(line: u32) -> Option<Excerpt> {
         excerpt(
