@@ -45,7 +45,10 @@ mod sync {
     pub(crate) use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering, fence};
 }
 
-use std::{sync::OnceLock, time::Duration};
+use std::{
+    sync::OnceLock,
+    time::{Duration, Instant},
+};
 
 pub use asyncwatch_findings::{Code, Level};
 pub use config::{Builder, DEFAULT_ADDR, DEFAULT_MAX_POLL, Timing};
@@ -90,10 +93,13 @@ pub fn finish() {
     let Some(installed) = INSTALLED.get().filter(here) else {
         return;
     };
+    let started = Instant::now();
     if let Some(watchdog) = &installed.watchdog {
         watchdog.and_wait(FINISH_WAIT / 4);
     }
-    installed.reporter.finish(FINISH_WAIT);
+    installed
+        .reporter
+        .finish(FINISH_WAIT.saturating_sub(started.elapsed()));
 }
 
 fn install_with(builder: Builder) -> bool {
