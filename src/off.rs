@@ -251,6 +251,12 @@ impl Builder {
 
     /// Has no effect.
     #[must_use]
+    pub fn limit(self, _: Code, _: &str) -> Builder {
+        self
+    }
+
+    /// Has no effect.
+    #[must_use]
     pub fn report(self, _: impl Into<PathBuf>) -> Builder {
         self
     }

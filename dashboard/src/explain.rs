@@ -21,7 +21,7 @@ pub(crate) fn explain(code: Option<Code>) -> anyhow::Result<ExitCode> {
 fn list() -> String {
     let lines = Code::ALL
         .iter()
-        .map(|code| format!("{code:<16}{}\n", summary(*code)));
+        .map(|code| format!("{code:<28}{}\n", summary(*code)));
     let pages: String = lines.collect();
     format!("{pages}\n`asyncwatch explain CODE` shows what one means and how to fix it\n")
 }

@@ -65,6 +65,7 @@ pub struct Builder {
     pub(crate) addr: Option<SocketAddr>,
     pub(crate) report: Option<PathBuf>,
     pub(crate) levels: Vec<(Code, Level)>,
+    pub(crate) limits: Vec<(Code, u64)>,
     pub(crate) warnings: Vec<String>,
 }
 
@@ -84,6 +85,7 @@ impl Builder {
             addr: DEFAULT_ADDR.parse().ok(),
             report: None,
             levels: Vec::new(),
+            limits: Vec::new(),
             warnings: Vec::new(),
         }
     }
@@ -132,6 +134,20 @@ impl Builder {
         self
     }
 
+    /// From where on something is a finding of kind `code`, written as in
+    /// `64KiB`, `250ms` or `10`; the unit and the default are on the code's page.
+    /// Environment `ASYNCWATCH_LIMITS`, as in `large-future=64KiB,task-leaked=50`.
+    ///
+    /// A wrong value is warned of when asyncwatch starts, and the default used.
+    #[must_use]
+    pub fn limit(mut self, code: Code, limit: &str) -> Builder {
+        if let Err(why) = self.set_limit(code, limit) {
+            self.warnings
+                .push(format!("limit({code}) is ignored: {why}"));
+        }
+        self
+    }
+
     /// The directory to which findings are appended, one file per process; it must
     /// exist. Default none; environment `ASYNCWATCH_REPORT`.
     #[must_use]
@@ -157,6 +173,28 @@ impl Builder {
             .map_or(code.default_level(), |(_, level)| *level)
     }
 
+    pub(crate) fn limit_of(&self, code: Code) -> u64 {
+        self.limits
+            .iter()
+            .rev()
+            .find(|(of, _)| *of == code)
+            .map(|(_, limit)| *limit)
+            .or(code.limit().map(|limit| limit.default))
+            .unwrap_or(u64::MAX)
+    }
+
+    fn set_limit(&mut self, code: Code, text: &str) -> Result<(), String> {
+        let limit = code
+            .limit()
+            .ok_or_else(|| match code {
+                Code::SlowPoll => "the limit of `slow-poll` is ASYNCWATCH_MAX_POLL".to_owned(),
+                _ => format!("`{code}` has no limit"),
+            })?
+            .parse(text)?;
+        self.limits.push((code, limit));
+        Ok(())
+    }
+
     /// Applies the environment.
     pub(crate) fn with_environment(self) -> Builder {
         self.with(|name| env::var_os(name))
@@ -178,6 +216,7 @@ impl Builder {
         each("ASYNCWATCH_ADDR", Builder::env_addr);
         each("ASYNCWATCH_REPORT", Builder::env_report);
         each("ASYNCWATCH_LEVELS", Builder::env_levels);
+        each("ASYNCWATCH_LIMITS", Builder::env_limits);
         self
     }
 
@@ -237,6 +276,17 @@ impl Builder {
             let code = code.trim().parse::<Code>().map_err(|e| e.to_string())?;
             let level = level.trim().parse::<Level>().map_err(|e| e.to_string())?;
             self.levels.push((code, level));
+        }
+        Ok(())
+    }
+
+    fn env_limits(&mut self, value: &str) -> Result<(), String> {
+        for entry in value.split(',').map(str::trim).filter(|e| !e.is_empty()) {
+            let (code, limit) = entry
+                .split_once('=')
+                .ok_or_else(|| format!("`{entry}` is not of the form code=limit"))?;
+            let code = code.trim().parse::<Code>().map_err(|e| e.to_string())?;
+            self.set_limit(code, limit)?;
         }
         Ok(())
     }
@@ -303,7 +353,11 @@ mod tests {
             ("ASYNCWATCH_TIMING", "light"),
             ("ASYNCWATCH_ADDR", "off"),
             ("ASYNCWATCH_LEVELS", "slow-poll=deny, never-awaited=allow"),
+            ("ASYNCWATCH_LIMITS", "large-future=1MiB, self-wake=9"),
         ]);
+        assert_eq!(config.limit_of(Code::LargeFuture), 1 << 20);
+        assert_eq!(config.limit_of(Code::SelfWake), 9);
+        assert_eq!(config.limit_of(Code::TaskLeaked), 10);
         assert_eq!(config.max_poll, Duration::from_millis(20));
         assert_eq!(config.timing, Timing::Light);
         assert_eq!(config.addr, None);
@@ -328,12 +382,13 @@ mod tests {
             ("ASYNCWATCH_ADDR", "0.0.0.0:6670"),
             ("ASYNCWATCH_REPORT", "/no/such/directory"),
             ("ASYNCWATCH_LEVELS", "slow-poll=fatal"),
+            ("ASYNCWATCH_LIMITS", "large-future=soon"),
         ]);
         assert!(config.on);
         assert_eq!(config.max_poll, DEFAULT_MAX_POLL);
         assert_eq!(config.timing, Timing::Exact);
         assert_eq!(config.addr, DEFAULT_ADDR.parse().ok());
         assert_eq!(config.report, None);
-        assert_eq!(config.warnings.len(), 6, "{:#?}", config.warnings);
+        assert_eq!(config.warnings.len(), 7, "{:#?}", config.warnings);
     }
 }

@@ -102,6 +102,13 @@ pub fn finish() {
         .finish(FINISH_WAIT.saturating_sub(started.elapsed()));
 }
 
+/// Hands what a detector found to the reporter, if there is one.
+pub(crate) fn found(detected: report::Detected) {
+    if let Some(installed) = INSTALLED.get() {
+        installed.reporter.detected(detected);
+    }
+}
+
 fn install_with(builder: Builder) -> bool {
     let mut first = false;
     INSTALLED.get_or_init(|| {
@@ -120,6 +127,9 @@ fn start(config: Builder) -> Installed {
         };
     }
     clock::start();
+    for &code in Code::ALL {
+        settings::set(code, config.level_of(code), config.limit_of(code));
+    }
     let capturer = asyncwatch_stack::Capturer::new()
         .map_err(|why| coverage::note_no_stacks(why.to_string()))
         .ok();

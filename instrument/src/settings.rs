@@ -1,9 +1,11 @@
 //! The few settings that the poll path reads, as plain atomics.
 
 use std::{
-    sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed},
     time::Duration,
 };
+
+use asyncwatch_findings::{Code, Level};
 
 use crate::clock::{self, Ticks};
 
@@ -13,6 +15,9 @@ static CHAINED: AtomicBool = AtomicBool::new(true);
 static LIMIT_TICKS: AtomicU64 = AtomicU64::new(Ticks::MAX);
 static LIMIT_NS: AtomicU64 = AtomicU64::new(u64::MAX);
 static BASELINE_AGE_TICKS: AtomicU64 = AtomicU64::new(Ticks::MAX);
+
+static LEVELS: [AtomicU8; Code::ALL.len()] = [const { AtomicU8::new(0) }; Code::ALL.len()];
+static LIMITS: [AtomicU64; Code::ALL.len()] = [const { AtomicU64::new(u64::MAX) }; Code::ALL.len()];
 
 /// A baseline older than this is read anew when a poll begins. At 0.75 µs a reading
 /// that is less than a thousandth of the time.
@@ -24,6 +29,31 @@ pub(crate) fn switch_on(exact: bool, limit: Duration) {
     LIMIT_NS.store(limit.as_nanos() as u64, Relaxed);
     rescale();
     ON.store(true, Relaxed);
+}
+
+/// Sets level and threshold of a kind of finding.
+pub(crate) fn set(code: Code, level: Level, limit: u64) {
+    LEVELS[code as usize].store(level as u8, Relaxed);
+    LIMITS[code as usize].store(limit, Relaxed);
+}
+
+/// How seriously a kind of finding is taken.
+pub(crate) fn level(code: Code) -> Level {
+    let level = LEVELS[code as usize].load(Relaxed);
+    Level::ALL[usize::from(level).min(Level::ALL.len() - 1)]
+}
+
+/// Whether a kind of finding is looked for at all: not while it is allowed, as a
+/// look may cost something. `slow-poll` and `never-awaited` are always looked for.
+#[inline]
+pub(crate) fn wants(code: Code) -> bool {
+    LEVELS[code as usize].load(Relaxed) != Level::Allow as u8
+}
+
+/// The threshold of a kind of finding, in the unit of its [`asyncwatch_findings::Limit`].
+#[inline]
+pub(crate) fn limit_of(code: Code) -> u64 {
+    LIMITS[code as usize].load(Relaxed)
 }
 
 /// Computes the limits in ticks again, after the clock's scale was measured anew.

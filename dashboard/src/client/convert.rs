@@ -242,6 +242,8 @@ fn finding(wire: v1::Finding) -> Option<findings::Finding> {
         task: wire.task.map(task_ref),
         worker: known(&wire.worker, NAME_MAX),
         queued_behind: wire.queued_behind,
+        waited_behind: duration(wire.waited_behind_ns),
+        label: known(&wire.label, TEXT_MAX),
         stacks: wire
             .stacks
             .into_iter()

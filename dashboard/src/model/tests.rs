@@ -95,6 +95,8 @@ fn finding(id: u64, ongoing: bool, last_unix_ns: u64) -> Finding {
         }),
         worker: None,
         queued_behind: None,
+        waited_behind: None,
+        label: None,
         stacks: Vec::new(),
         help: None,
         notes: Vec::new(),

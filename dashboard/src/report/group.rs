@@ -51,7 +51,7 @@ type Key = (Code, bool, String, Option<u32>);
 fn key(finding: &Finding) -> Key {
     let descheduled = finding.class == Some(asyncwatch_findings::Class::Descheduled);
     let line = finding.culprit.as_ref().and_then(|frame| frame.line);
-    let calls = finding.code == Code::NeverAwaited || finding.blocking_frame.is_some();
+    let calls = finding.code != Code::SlowPoll || finding.blocking_frame.is_some();
     (
         finding.code,
         descheduled,

@@ -62,6 +62,8 @@ pub(crate) fn slow_poll() -> Finding {
         }),
         worker: Some("worker 1".to_owned()),
         queued_behind: Some(37),
+        waited_behind: None,
+        label: None,
         stacks: vec![Stack {
             weight: Duration::from_millis(511),
             frames: vec![sleep, culprit],
@@ -101,6 +103,8 @@ pub(crate) fn never_awaited() -> Finding {
         blocking_frame: None,
         stacks: Vec::new(),
         queued_behind: None,
+        waited_behind: None,
+        label: None,
         help: Some("`.await` it, or give it to `tokio::spawn`".to_owned()),
         fingerprint: "fedcba9876543210".to_owned(),
         ..slow_poll()

@@ -175,6 +175,8 @@ pub(crate) fn slow_poll(level: Level) -> Finding {
         task: None,
         worker: Some("worker 1".to_owned()),
         queued_behind: None,
+        waited_behind: None,
+        label: None,
         stacks: Vec::new(),
         help: None,
         notes: Vec::new(),

@@ -4,6 +4,8 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
+use crate::Limit;
+
 /// The kind of a finding. Its name is stable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -11,34 +13,109 @@ use serde::{Deserialize, Serialize};
 pub enum Code {
     /// A poll held its thread for at least the limit.
     SlowPoll,
+    /// A worker polled so much that woken tasks waited long for it.
+    StarvedWorker,
     /// A future was dropped without ever having been polled.
     NeverAwaited,
+    /// A task was dropped before it had finished.
+    TaskDroppedPending,
+    /// Tasks of one spawn site pile up and are never woken again.
+    TaskLeaked,
+    /// A task panicked and nobody awaits its handle.
+    PanicUnobserved,
+    /// A runtime was entered where it cannot be, or was missing.
+    NestedBlockOn,
+    /// Closures wait because every thread of the blocking pool is taken.
+    BlockingPoolSaturated,
+    /// Closures on the blocking pool still ran when their runtime shut down.
+    BlockingOutlivesRuntime,
+    /// A task wakes itself in every poll and so never sleeps.
+    SelfWake,
+    /// A task waits, and nobody is left to wake it.
+    LostWaker,
+    /// A task has run since it was spawned without once yielding.
+    NeverYielded,
+    /// A future is so large that moving it is dear and dangerous.
+    LargeFuture,
+    /// Outputs of finished tasks pile up because nobody takes them.
+    Unjoined,
+    /// An interval fires back to back to make up for missed ticks.
+    TimerBurst,
+    /// Tasks queue for an async lock whose holder awaits something slow.
+    AsyncContention,
 }
 
 impl Code {
     /// Every code, in the order documentation lists them.
-    pub const ALL: &[Code] = &[Code::SlowPoll, Code::NeverAwaited];
+    pub const ALL: &[Code] = &[
+        Code::SlowPoll,
+        Code::StarvedWorker,
+        Code::NeverAwaited,
+        Code::TaskDroppedPending,
+        Code::TaskLeaked,
+        Code::PanicUnobserved,
+        Code::NestedBlockOn,
+        Code::BlockingPoolSaturated,
+        Code::BlockingOutlivesRuntime,
+        Code::SelfWake,
+        Code::LostWaker,
+        Code::NeverYielded,
+        Code::LargeFuture,
+        Code::Unjoined,
+        Code::TimerBurst,
+        Code::AsyncContention,
+    ];
 
     /// The stable name, as written in configuration and reports.
     pub const fn as_str(self) -> &'static str {
         match self {
             Code::SlowPoll => "slow-poll",
+            Code::StarvedWorker => "starved-worker",
             Code::NeverAwaited => "never-awaited",
+            Code::TaskDroppedPending => "task-dropped-pending",
+            Code::TaskLeaked => "task-leaked",
+            Code::PanicUnobserved => "panic-unobserved",
+            Code::NestedBlockOn => "nested-block-on",
+            Code::BlockingPoolSaturated => "blocking-pool-saturated",
+            Code::BlockingOutlivesRuntime => "blocking-outlives-runtime",
+            Code::SelfWake => "self-wake",
+            Code::LostWaker => "lost-waker",
+            Code::NeverYielded => "never-yielded",
+            Code::LargeFuture => "large-future",
+            Code::Unjoined => "unjoined",
+            Code::TimerBurst => "timer-burst",
+            Code::AsyncContention => "async-contention",
         }
     }
 
-    /// The level where nobody configured one: findings are shown, nothing fails.
+    /// The level where nobody configured one; each page argues its own.
     pub const fn default_level(self) -> Level {
         match self {
-            Code::SlowPoll | Code::NeverAwaited => Level::Warn,
+            // Tasks are dropped on purpose wherever one is aborted or a runtime ends.
+            Code::TaskDroppedPending => Level::Allow,
+            _ => Level::Warn,
         }
     }
 
-    /// The level under `asyncwatch check` where nobody configured one.
+    /// The level under `asyncwatch check` where nobody configured one: what is
+    /// certainly a mistake of the program fails the check.
     pub const fn check_level(self) -> Level {
         match self {
-            Code::SlowPoll | Code::NeverAwaited => Level::Deny,
+            Code::TaskDroppedPending => Level::Allow,
+            // True of the load and of the machine as much as of the code.
+            Code::StarvedWorker
+            | Code::BlockingPoolSaturated
+            | Code::BlockingOutlivesRuntime
+            | Code::Unjoined
+            | Code::TimerBurst
+            | Code::AsyncContention => Level::Warn,
+            _ => Level::Deny,
         }
+    }
+
+    /// Where this kind of finding begins: `None` if it has no threshold of its own.
+    pub const fn limit(self) -> Option<Limit> {
+        Limit::of(self)
     }
 
     /// The page that `asyncwatch explain` shows, in Markdown: what it means, how it
@@ -46,7 +123,23 @@ impl Code {
     pub const fn explain(self) -> &'static str {
         match self {
             Code::SlowPoll => include_str!("../explain/slow-poll.md"),
+            Code::StarvedWorker => include_str!("../explain/starved-worker.md"),
             Code::NeverAwaited => include_str!("../explain/never-awaited.md"),
+            Code::TaskDroppedPending => include_str!("../explain/task-dropped-pending.md"),
+            Code::TaskLeaked => include_str!("../explain/task-leaked.md"),
+            Code::PanicUnobserved => include_str!("../explain/panic-unobserved.md"),
+            Code::NestedBlockOn => include_str!("../explain/nested-block-on.md"),
+            Code::BlockingPoolSaturated => include_str!("../explain/blocking-pool-saturated.md"),
+            Code::BlockingOutlivesRuntime => {
+                include_str!("../explain/blocking-outlives-runtime.md")
+            }
+            Code::SelfWake => include_str!("../explain/self-wake.md"),
+            Code::LostWaker => include_str!("../explain/lost-waker.md"),
+            Code::NeverYielded => include_str!("../explain/never-yielded.md"),
+            Code::LargeFuture => include_str!("../explain/large-future.md"),
+            Code::Unjoined => include_str!("../explain/unjoined.md"),
+            Code::TimerBurst => include_str!("../explain/timer-burst.md"),
+            Code::AsyncContention => include_str!("../explain/async-contention.md"),
         }
     }
 }

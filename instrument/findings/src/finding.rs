@@ -54,6 +54,10 @@ pub struct Finding {
     pub culprit: Option<Frame>,
     /// What the culprit called.
     pub blocking_frame: Option<Frame>,
+    /// What happens at the culprit's line, in a few words, where `class` does not
+    /// tell it: `spawned here, 25 of 25 still alive`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
     /// The task it happened in.
     pub task: Option<TaskRef>,
     /// The thread it happened on, for people: `worker 1`, `thread main`.
@@ -62,6 +66,9 @@ pub struct Finding {
     /// Tasks that were runnable behind it.
     #[serde(default)]
     pub queued_behind: Option<u64>,
+    /// For how long tasks waited behind it, all of them added up.
+    #[serde(rename = "waited_behind_ms", with = "optional_ms", default)]
+    pub waited_behind: Option<Duration>,
     /// What was seen on the thread, heaviest first.
     pub stacks: Vec<Stack>,
     /// What to do about it.
@@ -71,6 +78,40 @@ pub struct Finding {
     pub notes: Vec<String>,
     /// Stable over line shifts, runs and machines.
     pub fingerprint: String,
+}
+
+impl Finding {
+    /// One occurrence at `unix_ns` of which nothing is known yet but its message.
+    pub fn new(code: Code, level: Level, message: impl Into<String>, unix_ns: u64) -> Finding {
+        Finding {
+            id: 0,
+            code,
+            level,
+            message: message.into(),
+            count: 1,
+            ongoing: false,
+            first_unix_ns: unix_ns,
+            last_unix_ns: unix_ns,
+            wall: None,
+            cpu: None,
+            blocked: None,
+            run_delay: None,
+            limit: None,
+            class: None,
+            syscall: None,
+            culprit: None,
+            blocking_frame: None,
+            label: None,
+            task: None,
+            worker: None,
+            queued_behind: None,
+            waited_behind: None,
+            stacks: Vec::new(),
+            help: None,
+            notes: Vec::new(),
+            fingerprint: String::new(),
+        }
+    }
 }
 
 /// Why a poll took long.

@@ -141,6 +141,9 @@ fn short_name(name: &str) -> Option<String> {
 /// Why the time passed, as the line below the source: `blocked in clock_nanosleep
 /// for 511 ms; 37 tasks waited behind it`.
 pub fn cause(finding: &Finding) -> Option<String> {
+    if finding.label.is_some() {
+        return finding.label.clone();
+    }
     if finding.code == Code::NeverAwaited {
         return Some("made here, never awaited".to_owned());
     }

@@ -262,10 +262,10 @@ impl Text {
                     "",
                     &format!("dropped at {}", frame_place(frame, options.base)),
                 ),
-                Code::SlowPoll if !call_is_shown => {
+                _ if !call_is_shown => {
                     self.fact("", &format!("it called `{}`", frame_label(frame)))
                 }
-                Code::SlowPoll => {}
+                _ => {}
             }
         }
         let task = finding.task.as_ref();
@@ -274,7 +274,7 @@ impl Text {
             let of_task = match finding.code {
                 Code::NeverAwaited => format!("in {}, ", task_name(task)),
                 // The message names it.
-                Code::SlowPoll => String::new(),
+                _ => String::new(),
             };
             let (line, column) = (location.line, location.column);
             self.fact("", &format!("{of_task}spawned at {path}:{line}:{column}"));

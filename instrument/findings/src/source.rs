@@ -61,7 +61,7 @@ pub(crate) struct Excerpt {
 }
 
 /// The name of the function around a line, as far as indentation tells.
-pub(crate) fn function_around(source: &dyn ReadSource, file: &Path, line: u32) -> Option<String> {
+pub fn function_around(source: &dyn ReadSource, file: &Path, line: u32) -> Option<String> {
     excerpt(source, file, line)?.function
 }
 

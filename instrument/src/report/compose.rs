@@ -20,19 +20,13 @@ pub(super) fn slow_poll(report: &PollReport, episode: &Episode, level: Level) ->
         .collect();
     let telling = telling_stack(&stacks).and_then(|at| episode.stacks.get(at));
     let class = report.verdict.class;
+    let level = if class == Class::Descheduled {
+        Level::Allow
+    } else {
+        level
+    };
     let mut finding = Finding {
-        id: 0,
-        code: Code::SlowPoll,
-        level: if class == Class::Descheduled {
-            Level::Allow
-        } else {
-            level
-        },
-        message: String::new(),
-        count: 1,
         ongoing: report.stage != Stage::End,
-        first_unix_ns: report.unix_ns,
-        last_unix_ns: report.unix_ns,
         wall: Some(report.wall),
         cpu: Some(report.verdict.cpu),
         blocked: Some(report.verdict.blocked),
@@ -40,15 +34,11 @@ pub(super) fn slow_poll(report: &PollReport, episode: &Episode, level: Level) ->
         limit: Some(settings::limit()),
         class: Some(class),
         syscall: telling.and_then(|seen| seen.syscall.clone()),
-        help: None,
-        culprit: None,
-        blocking_frame: None,
         task: Some(report.task.to_ref()),
         worker: (!report.thread.is_empty()).then(|| report.thread.clone()),
         queued_behind: report.queued_behind.filter(|&queued| queued > 0),
         stacks,
-        notes: Vec::new(),
-        fingerprint: String::new(),
+        ..Finding::new(Code::SlowPoll, level, String::new(), report.unix_ns)
     };
     finding.attribute(&SourceFiles);
     finding.notes = notes(report, episode, &finding);

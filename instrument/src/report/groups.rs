@@ -34,7 +34,7 @@ impl Site {
             fingerprint: occurrence.fingerprint.clone(),
             excused: occurrence.class == Some(Class::Descheduled),
             line: line.filter(|_| {
-                occurrence.code == Code::NeverAwaited || occurrence.blocking_frame.is_some()
+                occurrence.code != Code::SlowPoll || occurrence.blocking_frame.is_some()
             }),
         }
     }
@@ -58,7 +58,7 @@ impl Groups {
         let site = Site::of(&occurrence);
         if let Some(id) = self.by_site.get(&site) {
             let group = self.all.get_mut(id)?;
-            group.finding.count += 1;
+            group.finding.count += occurrence.count;
             merge(&mut group.finding, occurrence);
             return Some(group.counted());
         }

@@ -6,6 +6,7 @@
 //! watchdog goes on meanwhile, and hands over through a bounded queue.
 
 mod compose;
+mod detected;
 mod episodes;
 mod file;
 mod groups;
@@ -24,6 +25,7 @@ use std::{
 };
 
 use asyncwatch_findings::{Finding, ProcessInfo};
+pub(crate) use detected::{Detected, Place};
 pub(crate) use unawaited::DroppedUnawaited;
 
 use crate::{config::Builder, drops, watchdog::PollReport};
@@ -36,6 +38,7 @@ const QUEUE: usize = 1_024;
 enum Event {
     Poll(Box<PollReport>),
     Unawaited(Box<DroppedUnawaited>),
+    Detected(Box<Detected>),
     Warning(String),
     /// The server listens here.
     Address(String),
@@ -91,6 +94,11 @@ impl Reporter {
 
     pub(crate) fn unawaited(&self, dropped: DroppedUnawaited) {
         self.send(Event::Unawaited(Box::new(dropped)));
+    }
+
+    /// Hands on what a detector found. Never waits; allocates, so not for the poll path.
+    pub(crate) fn detected(&self, detected: Detected) {
+        self.send(Event::Detected(Box::new(detected)));
     }
 
     pub(crate) fn warn(&self, message: String) {

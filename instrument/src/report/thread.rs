@@ -15,7 +15,7 @@ use asyncwatch_findings::{
 };
 
 use super::{
-    DroppedUnawaited, Event, Shared, compose,
+    Detected, DroppedUnawaited, Event, Shared, compose,
     episodes::{Episode, Episodes},
     file::ReportFile,
     groups::{Counted, Groups},
@@ -165,6 +165,7 @@ impl Worker {
         match event {
             Event::Poll(report) => self.poll(&report),
             Event::Unawaited(dropped) => self.unawaited(&dropped),
+            Event::Detected(detected) => self.detected(*detected),
             Event::Warning(message) => self.log.warning(&message),
             Event::Address(addr) => {
                 lock(&self.shared.process).addr = Some(addr);
@@ -256,6 +257,17 @@ impl Worker {
                 self.log.finding(&finding);
             }
             self.publish(finding, show);
+        }
+    }
+
+    fn detected(&mut self, detected: Detected) {
+        let symbols = self.symbols.get_or_insert_with(Symbols::new);
+        let finding = detected.into_finding(symbols);
+        if let Some(Counted { finding, show }) = self.groups.count(finding) {
+            if show {
+                self.log.finding(&finding);
+            }
+            self.publish(finding, true);
         }
     }
 

@@ -96,32 +96,18 @@ fn skip_our_own(frames: &mut Vec<Frame>) {
 fn finding(dropped: &DroppedUnawaited, frames: Vec<Frame>, level: Level) -> Finding {
     let dropper = frames.first().filter(|frame| frame.user).cloned();
     let mut finding = Finding {
-        id: 0,
-        code: Code::NeverAwaited,
-        level,
-        message: String::new(),
-        count: 1,
-        ongoing: false,
-        first_unix_ns: dropped.unix_ns,
-        last_unix_ns: dropped.unix_ns,
-        wall: None,
-        cpu: None,
-        blocked: None,
-        run_delay: None,
-        limit: None,
-        class: None,
-        syscall: None,
         culprit: Some(culprit(dropped, dropper.as_ref())),
         blocking_frame: dropped_at(dropped, dropper.as_ref()),
         task: dropped.task.map(TaskIdentity::to_ref),
-        worker: None,
-        queued_behind: None,
         stacks: stacks(frames),
         help: Some("await it, spawn it, or do not make it".to_owned()),
-        notes: Vec::new(),
-        fingerprint: String::new(),
+        ..Finding::new(
+            Code::NeverAwaited,
+            level,
+            message::never_awaited(dropped.function),
+            dropped.unix_ns,
+        )
     };
-    finding.message = message::never_awaited(dropped.function);
     finding.notes = notes(dropped);
     finding.fingerprint = fingerprint(
         finding.code,

@@ -243,6 +243,8 @@ pub(super) fn finding(finding: &findings::Finding) -> v1::Finding {
         queued_behind: finding.queued_behind,
         worker: finding.worker.clone().unwrap_or_default(),
         limit_ns: ns(finding.limit),
+        label: finding.label.clone().unwrap_or_default(),
+        waited_behind_ns: ns(finding.waited_behind),
     }
 }
 

@@ -260,6 +260,8 @@ pub(super) fn slow_poll() -> Finding {
         task: Some(task_ref(13, "shop::session::serve::{{closure}}", "src/main.rs", 30)),
         worker: Some("worker 1".to_owned()),
         queued_behind: Some(37),
+        waited_behind: None,
+        label: None,
         stacks: vec![
             Stack { weight: ms(1_000), frames },
             Stack {
@@ -307,6 +309,8 @@ fn hashing() -> Finding {
             30,
         )),
         queued_behind: None,
+        waited_behind: None,
+        label: None,
         stacks: Vec::new(),
         help: Some("move the hashing into `tokio::task::spawn_blocking`".to_owned()),
         notes: Vec::new(),

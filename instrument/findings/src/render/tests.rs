@@ -90,6 +90,8 @@ fn finding() -> Finding {
         task: Some(task),
         worker: Some("worker 1".to_owned()),
         queued_behind: Some(37),
+        waited_behind: None,
+        label: None,
         stacks: vec![Stack {
             weight: Duration::from_millis(511),
             frames: vec![

@@ -333,6 +333,12 @@ pub struct Finding {
     pub worker: ::prost::alloc::string::String,
     #[prost(uint64, optional, tag = "24")]
     pub limit_ns: ::core::option::Option<u64>,
+    /// What happens at the culprit's line, where `class` does not tell it.
+    #[prost(string, tag = "25")]
+    pub label: ::prost::alloc::string::String,
+    /// For how long tasks waited behind it, all of them added up.
+    #[prost(uint64, optional, tag = "26")]
+    pub waited_behind_ns: ::core::option::Option<u64>,
 }
 /// Everything that a bound made asyncwatch leave out, since start.
 #[derive(Clone, PartialEq, ::prost::Message)]
