@@ -179,8 +179,36 @@ pub const FINISH_WAIT: Duration = Duration::ZERO;
 pub enum Code {
     /// A poll held its thread for at least the limit.
     SlowPoll,
+    /// A worker polled so much that woken tasks waited long for it.
+    StarvedWorker,
     /// A future was dropped without ever having been polled.
     NeverAwaited,
+    /// A task was dropped before it had finished.
+    TaskDroppedPending,
+    /// Tasks of one spawn site pile up and are never woken again.
+    TaskLeaked,
+    /// A task panicked and nobody awaits its handle.
+    PanicUnobserved,
+    /// A runtime was entered where it cannot be, or was missing.
+    NestedBlockOn,
+    /// Closures wait because every thread of the blocking pool is taken.
+    BlockingPoolSaturated,
+    /// Closures on the blocking pool still ran when their runtime shut down.
+    BlockingOutlivesRuntime,
+    /// A task wakes itself in every poll and so never sleeps.
+    SelfWake,
+    /// A task waits, and nobody is left to wake it.
+    LostWaker,
+    /// A task has run since it was spawned without once yielding.
+    NeverYielded,
+    /// A future is so large that moving it is dear and dangerous.
+    LargeFuture,
+    /// Outputs of finished tasks pile up because nobody takes them.
+    Unjoined,
+    /// An interval fires back to back to make up for missed ticks.
+    TimerBurst,
+    /// Tasks queue for an async lock whose holder awaits something slow.
+    AsyncContention,
 }
 
 /// How seriously a kind of finding would be taken.
