@@ -10,6 +10,8 @@ use std::sync::{
 
 use asyncwatch_findings::Coverage;
 
+use crate::self_test::{self, Verdict};
+
 static WATCHED_RUNTIME: AtomicBool = AtomicBool::new(false);
 static FOREIGN_PARK_HOOK: AtomicBool = AtomicBool::new(false);
 static NO_STACKS: Mutex<Option<String>> = Mutex::new(None);
@@ -32,6 +34,7 @@ pub(crate) fn note_no_stacks(why: String) {
 /// Every aspect, covered or not.
 pub(crate) fn list() -> Vec<Coverage> {
     let mut list = vec![spawned_tasks(), wrapped(), stacks(), verdict()];
+    list.extend(tried_out());
     if FOREIGN_PARK_HOOK.load(Relaxed) {
         list.push(aspect(
             "parks",
@@ -89,6 +92,19 @@ fn stacks() -> Coverage {
             false,
             format!("slow polls are reported without a stack: {why}"),
         ),
+    }
+}
+
+/// Nothing while it is still being tried out.
+fn tried_out() -> Option<Coverage> {
+    match self_test::verdict() {
+        Verdict::Pending => None,
+        Verdict::Works => Some(aspect(
+            "self-test",
+            true,
+            "a known slow poll was caught with its stack when watching began, while it blocked and while it computed",
+        )),
+        Verdict::Fails(why) => Some(aspect("self-test", false, why.join("; "))),
     }
 }
 

@@ -34,6 +34,7 @@ mod publish;
 mod registry;
 mod report;
 mod runtimes;
+mod self_test;
 #[cfg(feature = "server")]
 mod server;
 mod settings;
@@ -102,6 +103,13 @@ pub fn finish() {
         .finish(FINISH_WAIT.saturating_sub(started.elapsed()));
 }
 
+/// Says what is wrong with the system or with how it is watched.
+pub(crate) fn warn(message: String) {
+    if let Some(installed) = INSTALLED.get() {
+        installed.reporter.warn(message);
+    }
+}
+
 /// Hands what a detector found to the reporter, if there is one.
 pub(crate) fn found(detected: report::Detected) {
     if let Some(installed) = INSTALLED.get() {
@@ -141,6 +149,9 @@ fn start(config: Builder) -> Installed {
     #[cfg(feature = "server")]
     if let Some(addr) = config.addr {
         server::start(addr, reporter.clone());
+    }
+    if let Some(watchdog) = &watchdog {
+        self_test::start(watchdog.clone());
     }
     at_exit::register();
     Installed {

@@ -37,6 +37,34 @@ fn a_computing_task_is_caught_by_a_signal() {
     assert!(finding["cpu_ms"].as_f64().unwrap() >= 100.0);
 }
 
+fn coverage<'r>(checked: &'r asyncwatch_tests::Checked, aspect: &str) -> &'r serde_json::Value {
+    let all = checked.json["coverage"].as_array().unwrap();
+    let named = all.iter().find(|entry| entry["aspect"] == aspect);
+    named.unwrap_or_else(|| panic!("no aspect {aspect} in {all:#?}"))
+}
+
+#[test]
+fn watching_is_tried_out_when_it_starts() {
+    let checked = Check::of("thread_sleep").run();
+    let tried = coverage(&checked, "self-test");
+    assert_eq!(tried["covered"], true, "{tried}");
+    checked.only();
+}
+
+#[test]
+fn what_a_sandbox_forbids_is_said() {
+    let checked = Check::of("seccomp").run();
+    checked.exits(0);
+    let tried = coverage(&checked, "self-test");
+    assert_eq!(tried["covered"], false, "{tried}");
+    let detail = tried["detail"].as_str().unwrap();
+    assert!(detail.contains("rt_tgsigqueueinfo"), "{detail}");
+    assert!(
+        checked.text().contains("a known poll that computes"),
+        "{checked}"
+    );
+}
+
 #[test]
 fn a_task_that_waits_for_a_lock_is_blamed_not_the_holder() {
     let checked = Check::of("std_mutex").run();

@@ -109,6 +109,14 @@ pub trait RuntimeBuilderExt {
     fn watched_with(&mut self, hooks: Hooks) -> &mut Self;
 }
 
+/// Watches a runtime of our own, on which the program's coverage does not depend.
+pub(crate) fn watch_own(builder: &mut Builder) {
+    #[cfg(tokio_unstable)]
+    tasks::set(builder, None, None, None, None);
+    #[cfg(not(tokio_unstable))]
+    let _ = builder;
+}
+
 impl RuntimeBuilderExt for Builder {
     fn watched_with(&mut self, hooks: Hooks) -> &mut Builder {
         crate::install();

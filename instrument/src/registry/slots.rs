@@ -18,7 +18,7 @@ use std::{
 use asyncwatch_stack::Thread;
 
 use super::slot::{Base, Slot};
-use crate::{clock::Ticks, drops, runtimes};
+use crate::{clock::Ticks, drops, runtimes, self_test};
 
 /// 1,024 slots of about 1 KiB: 1 MiB if all are used.
 const SLOTS_MAX: usize = 1_024;
@@ -36,6 +36,8 @@ pub(crate) struct ThreadInfo {
     pub(crate) worker: Option<usize>,
     /// The runtime it works for; 0 if none was entered.
     pub(crate) runtime: u64,
+    /// It is ours: what it polls is nothing of the program's.
+    pub(crate) own: bool,
 }
 
 impl ThreadInfo {
@@ -66,8 +68,11 @@ impl Drop for Owner {
     fn drop(&mut self) {
         CURRENT.set(None);
         WITHOUT.set(true);
-        if let Some((slot, _)) = self.held.take() {
-            PAST_POLLS.fetch_add(slot.release(), Relaxed);
+        if let Some((slot, info)) = self.held.take() {
+            let polls = slot.release();
+            if !info.own {
+                PAST_POLLS.fetch_add(polls, Relaxed);
+            }
         }
     }
 }
@@ -138,10 +143,12 @@ fn register() -> Option<&'static Slot> {
     if WITHOUT.replace(true) {
         return None;
     }
+    let own = self_test::is_here();
     let info = Arc::new(ThreadInfo {
         thread: Thread::current(),
         worker: tokio::runtime::worker_index(),
-        runtime: runtimes::hand_in(),
+        runtime: if own { 0 } else { runtimes::hand_in() },
+        own,
     });
     let slot = claim(&info);
     let Some(slot) = slot else {

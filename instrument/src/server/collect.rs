@@ -17,7 +17,7 @@ use crate::{
     clock, drops,
     registry::{sites, slab, slots, task::TaskRow},
     report::Reporter,
-    runtimes, settings,
+    runtimes, self_test, settings,
 };
 
 /// Tasks told to clients; the rest is counted in their sites.
@@ -208,6 +208,9 @@ impl Collector {
         let mut alive = HashMap::new();
         let clock = clock::now();
         for row in slab::all().filter_map(|task| task.row()) {
+            if self_test::is_own(row.site.location) {
+                continue;
+            }
             sums.entry(row.site.id).or_default().add(&row);
             if alive.len() < TASKS_MAX {
                 let running = polled_now.contains(&row.id);
@@ -230,7 +233,9 @@ impl Collector {
     fn take_workers(&mut self, now: u64) {
         let mut alive = HashMap::new();
         for slot in slots::all() {
-            let Some(info) = slot.info() else { continue };
+            let Some(info) = slot.info().filter(|info| !info.own) else {
+                continue;
+            };
             let share = self.busy_share(slot.number, slot.busy_ns());
             alive.insert(slot.number, convert::worker(slot, &info, share));
         }

@@ -19,12 +19,14 @@ pub(crate) use episode::{PollReport, Sample, Stage};
 
 use crate::{
     clock::{self, Ticks},
+    publish::Reading,
     registry::{
         slot::{ASK_RUNTIME, Slot},
         slots,
+        task::Task,
     },
     report::Reporter,
-    runtimes, settings, slow,
+    runtimes, self_test, settings, slow,
 };
 use episode::Episode;
 
@@ -46,6 +48,13 @@ const HOUSEKEEPING: Duration = Duration::from_millis(250);
 pub(crate) struct Nudge(Sender<Sender<()>>);
 
 impl Nudge {
+    /// Has the watchdog look at once.
+    pub(crate) fn poke(&self) {
+        let (nobody, _) = channel();
+        // It can only fail when there is no watchdog any more.
+        let _ = self.0.send(nobody);
+    }
+
     /// Has the watchdog look once more and hand on what it sees, and waits for that.
     pub(crate) fn and_wait(&self, at_most: Duration) {
         let (done, wait) = channel();
@@ -149,6 +158,12 @@ impl Watchdog {
         }
         slot.unchain();
         let Some(reading) = slot.read() else { return };
+        if is_self_test(reading) {
+            if let Some(info) = slot.info() {
+                self_test::look(slot, reading, &info.thread, self.capturer.as_mut());
+            }
+            return;
+        }
         let now = clock::now();
         self.last_active = now;
         let watch = &mut self.watches[number];
@@ -174,6 +189,9 @@ impl Watchdog {
     /// Hands on the polls that have ended, each with what was seen of it.
     fn take_ends(&mut self) {
         while let Some(end) = slow::pop() {
+            if end.task.spawned_at.is_some_and(self_test::is_own) {
+                continue;
+            }
             let seen = self
                 .watches
                 .get_mut(end.slot as usize)
@@ -186,6 +204,12 @@ impl Watchdog {
             }
         }
     }
+}
+
+fn is_self_test(reading: Reading<Task>) -> bool {
+    Task::from_ptr(reading.task)
+        .and_then(Task::site)
+        .is_some_and(|site| self_test::is_own(site.location))
 }
 
 impl Watch {
