@@ -295,8 +295,20 @@ fn is_block_on(name: &str) -> bool {
     is_below(name, "tokio::runtime") && matches!(function, "block_on" | "block_on_inner")
 }
 
-/// The wrapper of a watched future.
+/// The wrapper of a watched future that begins a poll of its own. The wrappers of
+/// `#[watch]`ed functions do not: they stand between the functions of one poll.
 fn is_own_poll(name: &str) -> bool {
+    const WITHIN: &[&str] = &[
+        "asyncwatch_instrument::probe::allowed",
+        "asyncwatch_instrument::probe::of_fn",
+        "asyncwatch_instrument::probe::watch",
+    ];
+    name == "asyncwatch_instrument::probe::watch::Watch::poll_in_slot"
+        || (is_wrapper(name) && !WITHIN.iter().any(|module| is_below(name, module)))
+}
+
+/// Any wrapper of a future.
+fn is_wrapper(name: &str) -> bool {
     name.ends_with("::poll") && OWN.iter().any(|krate| is_below(name, krate))
 }
 
@@ -351,7 +363,7 @@ fn is_task_body(name: &str) -> bool {
         "tokio::runtime::task::core::Core::poll"
             | "tokio::runtime::task::core::poll"
             | "tokio::runtime::task::harness::poll_future"
-    ) || is_own_poll(name)
+    ) || is_wrapper(name)
 }
 
 fn is_cancellation(name: &str) -> bool {

@@ -5,26 +5,14 @@ use std::{
     future::Future,
     panic::Location,
     pin::Pin,
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
     task::{Context, Poll},
 };
 
 use pin_project_lite::pin_project;
 use tokio::task::JoinHandle;
 
-use super::{allowed::Leave, wakes::Wakes};
-use crate::{
-    registry::{
-        names::Name,
-        sites, slab,
-        slot::Slot,
-        slots,
-        task::{Birth, Kind, OWN_IDS, Task},
-    },
-    runtimes, settings,
-};
-
-static NEXT_ID: AtomicU64 = AtomicU64::new(OWN_IDS + 1);
+use super::watch::Watch;
+use crate::{registry::task::Kind, settings};
 
 pin_project! {
     /// A future whose polls are watched; made by [`WatchExt::watched`].
@@ -120,90 +108,10 @@ impl<F: Future> Future for Watched<F> {
     #[inline]
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
-        let Some(watch) = this.watch else {
-            return this.future.poll(context);
-        };
-        let Some(slot) = slots::current() else {
-            return this.future.poll(context);
-        };
-        if watch.first && watch.step_aside(slot) {
-            *this.watch = None;
-            return this.future.poll(context);
-        }
-        slot.enter_watched(watch.task);
-        let _leave = Leave(slot);
-        let Some(wakes) = &mut watch.wakes else {
-            return this.future.poll(context);
-        };
-        match wakes.begin(context.waker(), slot.began()) {
-            Some(waker) => this.future.poll(&mut Context::from_waker(waker)),
+        match this.watch {
+            Some(watch) => watch.poll(this.future, context),
             None => this.future.poll(context),
         }
-    }
-}
-
-/// The entry of one watched future.
-struct Watch {
-    task: &'static Task,
-    wakes: Option<Wakes>,
-    first: bool,
-}
-
-impl Watch {
-    fn begin(
-        kind: Kind,
-        name: Option<&str>,
-        type_name: &'static str,
-        location: &'static Location<'static>,
-    ) -> Option<Watch> {
-        let site = sites::of(location, kind);
-        let parent = slots::known().and_then(Slot::current).map_or(0, Task::id);
-        let task = slab::insert(&Birth {
-            id: NEXT_ID.fetch_add(1, Relaxed),
-            kind,
-            site,
-            name: match name {
-                Some(name) => Name::intern(name),
-                None => site.type_name(type_name),
-            },
-            parent,
-            runtime: tokio::runtime::Handle::try_current()
-                .map_or(0, |handle| runtimes::number(handle.id())),
-        })?;
-        Some(Watch {
-            task,
-            wakes: settings::exact().then(|| Wakes::new(task)),
-            first: true,
-        })
-    }
-
-    /// At the first poll: learns tokio's id, or gives way to the hooks' entry of the
-    /// same task, which has all the numbers and now gets the name.
-    fn step_aside(&mut self, slot: &'static Slot) -> bool {
-        self.first = false;
-        if !matches!(self.task.kind(), Kind::Task | Kind::Local) {
-            return false;
-        }
-        let tokio_id = tokio::task::try_id().map_or(0, runtimes::number);
-        let hooked = slot
-            .current()
-            .filter(|task| tokio_id != 0 && task.id() == tokio_id && slot.depth() == 1);
-        match hooked {
-            Some(task) => {
-                task.take_name(self.task);
-                true
-            }
-            None => {
-                self.task.set_tokio_id(tokio_id);
-                false
-            }
-        }
-    }
-}
-
-impl Drop for Watch {
-    fn drop(&mut self) {
-        slab::remove(self.task);
     }
 }
 

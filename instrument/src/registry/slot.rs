@@ -25,7 +25,7 @@ use crate::{
     clock::{self, Ticks},
     drops,
     publish::{Published, Reading},
-    settings,
+    runtimes, settings,
     slow::{self, SlowEnd},
 };
 
@@ -55,6 +55,8 @@ pub(crate) struct Slot {
     /// The sequence number when the owning thread took the slot.
     claimed_at: AtomicU64,
     parks: AtomicU64,
+    /// The task whose watched future is being polled, as [`Inside`] writes it.
+    inside: AtomicU64,
     outer: [Outer; DEPTH_MAX],
     in_use: AtomicBool,
     info: Mutex<Option<Arc<ThreadInfo>>>,
@@ -79,6 +81,33 @@ struct Outer {
     origin: AtomicU64,
     nested: AtomicU64,
     base: Baseline,
+}
+
+/// The task that a watched future is polled in: one more than tokio's number of it,
+/// which is 0 outside of tasks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Inside(u64);
+
+impl Inside {
+    /// The task that is being polled.
+    pub(crate) fn here() -> Inside {
+        Inside(1 + tokio::task::try_id().map_or(0, runtimes::number))
+    }
+
+    /// tokio's number of the task; 0 for none, as in a `block_on`.
+    pub(crate) fn tokio_id(self) -> u64 {
+        self.0 - 1
+    }
+}
+
+/// Ends [`Slot::go_inside`], also when a panic passes by.
+pub(crate) struct WasInside(&'static Slot, u64);
+
+impl Drop for WasInside {
+    #[inline]
+    fn drop(&mut self) {
+        self.0.inside.store(self.1, Relaxed);
+    }
 }
 
 /// CPU accounting at or shortly before the begin of a poll.
@@ -140,6 +169,7 @@ impl Slot {
             nestings: AtomicU64::new(0),
             claimed_at: AtomicU64::new(0),
             parks: AtomicU64::new(0),
+            inside: AtomicU64::new(0),
             outer: Default::default(),
             in_use: AtomicBool::new(false),
             info: Mutex::new(None),
@@ -256,6 +286,20 @@ impl Slot {
         u32::from(self.published.open().is_some())
             + self.suspended.load(Relaxed)
             + self.overflowed.load(Relaxed)
+    }
+
+    /// A watched future of the task `inside` is polled, until the guard is dropped.
+    #[inline]
+    pub(crate) fn go_inside(&'static self, inside: Inside) -> WasInside {
+        let before = self.inside.load(Relaxed);
+        self.inside.store(inside.0, Relaxed);
+        WasInside(self, before)
+    }
+
+    /// Whether a watched future of the task `inside` is being polled.
+    #[inline]
+    pub(crate) fn is_inside(&self, inside: Inside) -> bool {
+        self.inside.load(Relaxed) == inside.0
     }
 
     /// The thread parks: the next poll does not begin where the last one ended.
@@ -530,7 +574,13 @@ impl Slot {
         for count in [&self.suspended, &self.overflowed] {
             count.store(0, Relaxed);
         }
-        for counter in [&self.busy, &self.nested, &self.nestings, &self.parks] {
+        for counter in [
+            &self.busy,
+            &self.nested,
+            &self.nestings,
+            &self.parks,
+            &self.inside,
+        ] {
             counter.store(0, Relaxed);
         }
         self.claimed_at
