@@ -39,6 +39,7 @@ mod self_test;
 mod server;
 mod settings;
 mod slow;
+mod source;
 mod watchdog;
 
 /// The atomics that the slot protocol uses; its models run it on others.

@@ -9,7 +9,6 @@
 //! is worse than none.
 
 use std::{
-    panic::Location,
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicU8, Ordering::Relaxed},
@@ -25,6 +24,7 @@ use crate::{
     probe::hooks,
     publish::Reading,
     registry::{slot::Slot, task::Task},
+    source::SourceLine,
     watchdog::Nudge,
 };
 
@@ -74,7 +74,7 @@ pub(crate) enum Verdict {
 }
 
 /// Whether a task spawned there is the known slow poll: none of the program's.
-pub(crate) fn is_own(spawned_at: &Location<'_>) -> bool {
+pub(crate) fn is_own(spawned_at: SourceLine) -> bool {
     spawned_at.file() == file!()
 }
 

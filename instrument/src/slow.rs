@@ -1,8 +1,8 @@
 //! The ends of slow polls, on their way from the polling threads to the watchdog.
 
-use std::{panic::Location, sync::LazyLock};
+use std::sync::LazyLock;
 
-use asyncwatch_findings::{self as findings, TaskRef};
+use asyncwatch_findings::TaskRef;
 use crossbeam_queue::ArrayQueue;
 
 use crate::{
@@ -13,6 +13,7 @@ use crate::{
         slot::Base,
         task::{Kind, Task},
     },
+    source::SourceLine,
 };
 
 /// The watchdog empties the queue at least every 50 ms by default, and each entry
@@ -43,7 +44,7 @@ pub(crate) struct TaskIdentity {
     pub(crate) id: u64,
     pub(crate) kind: Kind,
     pub(crate) name: &'static str,
-    pub(crate) spawned_at: Option<&'static Location<'static>>,
+    pub(crate) spawned_at: Option<SourceLine>,
 }
 
 impl TaskIdentity {
@@ -62,17 +63,8 @@ impl TaskIdentity {
             id: self.id,
             name: self.name.to_owned(),
             kind: self.kind.as_str().to_owned(),
-            spawned_at: self.spawned_at.map(location),
+            spawned_at: self.spawned_at.map(SourceLine::to_location),
         }
-    }
-}
-
-/// A place in the source, as findings name it.
-pub(crate) fn location(at: &Location<'_>) -> findings::Location {
-    findings::Location {
-        file: at.file().to_owned(),
-        line: at.line(),
-        column: at.column(),
     }
 }
 

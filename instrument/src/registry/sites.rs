@@ -1,6 +1,6 @@
 //! Places in the source that spawn tasks, with the numbers of all their tasks.
 //!
-//! A site is found by the address of its `Location` and the kind of task, in a
+//! A site is found by its place and the kind of task, in a
 //! fixed table that only grows; past [`SITES_MAX`] all further places share one
 //! site, and that is counted. Ended tasks live on in their site's numbers.
 
@@ -22,7 +22,7 @@ use super::{
     names::Name,
     task::{BUCKETS, Kind, Task},
 };
-use crate::drops;
+use crate::{drops, source::SourceLine};
 
 /// 4,096 sites of 384 bytes: 1.5 MiB at most, plus the table of 64 KiB.
 const SITES_MAX: usize = 4_096;
@@ -31,14 +31,15 @@ const TABLE: usize = 2 * SITES_MAX;
 
 static SITES: [AtomicPtr<Site>; TABLE] = [const { AtomicPtr::new(ptr::null_mut()) }; TABLE];
 static COUNT: AtomicU32 = AtomicU32::new(0);
-static OTHERS: LazyLock<Site> = LazyLock::new(|| Site::new(0, Location::caller(), Kind::Task));
+static OTHERS: LazyLock<Site> =
+    LazyLock::new(|| Site::new(0, Location::caller().into(), Kind::Task));
 
 /// One place that spawns tasks of one kind.
 #[repr(align(128))]
 #[derive(Debug)]
 pub(crate) struct Site {
     pub(crate) id: u32,
-    pub(crate) location: &'static Location<'static>,
+    pub(crate) location: SourceLine,
     pub(crate) kind: Kind,
     name: AtomicPtr<Name>,
     /// The type name of the future that was last spawned here.
@@ -68,12 +69,13 @@ pub(crate) struct SiteRow {
 }
 
 /// The site of `location` and `kind`.
-pub(crate) fn of(location: &'static Location<'static>, kind: Kind) -> &'static Site {
+pub(crate) fn of(location: impl Into<SourceLine>, kind: Kind) -> &'static Site {
+    let location = location.into();
     let mut at = hash(location) % TABLE;
     loop {
         let found = SITES[at].load(Acquire);
         match Site::from_ptr(found) {
-            Some(site) if ptr::eq(site.location, location) && site.kind == kind => return site,
+            Some(site) if site.location == location && site.kind == kind => return site,
             Some(_) => at = (at + 1) % TABLE,
             None => match insert(at, location, kind) {
                 Insert::Done(site) => return site,
@@ -106,7 +108,7 @@ enum Insert {
     Full,
 }
 
-fn insert(at: usize, location: &'static Location<'static>, kind: Kind) -> Insert {
+fn insert(at: usize, location: SourceLine, kind: Kind) -> Insert {
     if COUNT.load(Relaxed) as usize >= SITES_MAX {
         return Insert::Full;
     }
@@ -122,14 +124,15 @@ fn insert(at: usize, location: &'static Location<'static>, kind: Kind) -> Insert
     }
 }
 
-fn hash(location: &'static Location<'static>) -> usize {
-    let address = ptr::from_ref(location).addr();
-    // Locations are 8-aligned; multiply by the golden ratio and keep the high bits.
-    (address as u64 >> 3).wrapping_mul(0x9E37_79B9_7F4A_7C15) as usize >> 40
+fn hash(at: SourceLine) -> usize {
+    // The file's length stands for the file: two places with equal numbers are probed.
+    let place = u64::from(at.line()) << 32 | u64::from(at.column()) << 16 | at.file().len() as u64;
+    // Multiply by the golden ratio and keep the high bits.
+    place.wrapping_mul(0x9E37_79B9_7F4A_7C15) as usize >> 40
 }
 
 impl Site {
-    fn new(id: u32, location: &'static Location<'static>, kind: Kind) -> Site {
+    fn new(id: u32, location: SourceLine, kind: Kind) -> Site {
         Site {
             id,
             location,

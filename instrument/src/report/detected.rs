@@ -3,16 +3,13 @@
 //! Detectors hand in facts and raw stacks; names are looked up on the reporter's
 //! thread.
 
-use std::{panic::Location, time::Duration};
+use std::time::Duration;
 
 use asyncwatch_findings::{Code, Finding, Frame, SourceFiles, Stack, fingerprint, function_around};
 use asyncwatch_stack::RawStack;
 
 use super::symbols::Symbols;
-use crate::{
-    clock, settings,
-    slow::{TaskIdentity, location},
-};
+use crate::{clock, settings, slow::TaskIdentity, source::SourceLine};
 
 /// One occurrence of a problem.
 #[derive(Clone, Debug)]
@@ -42,7 +39,7 @@ pub(crate) enum Place {
     /// Where the first stack says; nowhere, if there is none.
     Stack,
     /// At this line, in the function around it.
-    At(&'static Location<'static>),
+    At(SourceLine),
     /// In this function, which begins in `file` at `line`.
     Function {
         name: &'static str,
@@ -118,7 +115,7 @@ fn culprit(place: Place, stacks: &[Stack]) -> Option<Frame> {
     let (function, file, line) = match place {
         Place::Stack => return None,
         Place::At(at) => {
-            let at = location(at);
+            let at = at.to_location();
             let around = function_around(&SourceFiles, at.file.as_ref(), at.line);
             (around.unwrap_or_default(), at.file, at.line)
         }

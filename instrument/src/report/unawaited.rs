@@ -8,7 +8,7 @@ use asyncwatch_findings::{
 use asyncwatch_stack::RawStack;
 
 use super::symbols::Symbols;
-use crate::slow::{TaskIdentity, location};
+use crate::{slow::TaskIdentity, source::SourceLine};
 
 /// What the drop told.
 #[derive(Clone, Debug)]
@@ -120,7 +120,7 @@ fn finding(dropped: &DroppedUnawaited, frames: Vec<Frame>, level: Level) -> Find
 
 /// The place that made it; named by the function that dropped it, if that is where.
 fn culprit(dropped: &DroppedUnawaited, dropper: Option<&Frame>) -> Frame {
-    let made = location(dropped.made);
+    let made = SourceLine::from(dropped.made).to_location();
     let dropper =
         dropper.filter(|frame| path_of_making(dropped, std::slice::from_ref(frame)).is_some());
     Frame {

@@ -103,7 +103,7 @@ pub(super) fn site(row: &SiteRow, living: &SiteSums) -> v1::Site {
     let counts = row.poll_times.iter().zip(&living.poll_times);
     v1::Site {
         id: row.site.id,
-        location: Some(location(&crate::slow::location(row.site.location))),
+        location: Some(location(&row.site.location.to_location())),
         kind: kind(row.site.kind).into(),
         spawned: row.spawned,
         alive: row.alive,
