@@ -275,6 +275,7 @@ fn stack(wire: v1::Stack) -> findings::Stack {
             .take(FRAMES_MAX)
             .map(frame)
             .collect(),
+        ..findings::Stack::default()
     }
 }
 

@@ -67,6 +67,7 @@ pub(crate) fn slow_poll() -> Finding {
         stacks: vec![Stack {
             weight: Duration::from_millis(511),
             frames: vec![sleep, culprit],
+            ..Stack::default()
         }],
         help: Some("use `tokio::time::sleep(..).await`".to_owned()),
         notes: Vec::new(),

@@ -2,7 +2,13 @@
 
 use std::{path::Path, time::Duration};
 
-use crate::{Finding, Frame, ReadSource, Stack, blame, fingerprint, help_for, name, source};
+use crate::{
+    Class, Finding, Frame, ReadSource, Stack, blame, fingerprint,
+    frames::{Blame, called_at},
+    help::help_at,
+    lasting::lasting,
+    name, source,
+};
 
 /// The stack to tell a slow poll by: of the culprit line with the most time, the
 /// heaviest. `stacks` are sorted, the heaviest first; stacks without a culprit come
@@ -24,6 +30,34 @@ pub fn telling_stack(stacks: &[Stack]) -> Option<usize> {
     (0..stacks.len())
         .rev()
         .max_by_key(|&n| (culprits[n].is_some(), weight(n)))
+}
+
+/// By which stack to tell a poll, and whom it blames.
+struct Told {
+    stack: usize,
+    blame: Blame,
+    /// The culprit is a loop of many short calls.
+    loops: bool,
+}
+
+/// Where a poll blocked, the line that blocked longest tells it; where it computed,
+/// the innermost call that may have been one long one.
+fn tell(stacks: &[Stack], class: Option<Class>) -> Option<Told> {
+    let computes = class == Some(Class::Cpu);
+    if let Some(found) = lasting(stacks).filter(|_| computes) {
+        let frames = &stacks[found.stack].frames;
+        return Some(Told {
+            stack: found.stack,
+            blame: called_at(frames, found.frame),
+            loops: found.loops,
+        });
+    }
+    let stack = telling_stack(stacks)?;
+    Some(Told {
+        stack,
+        blame: blame(&stacks[stack].frames),
+        loops: false,
+    })
 }
 
 fn name_by_source(frames: &mut [Frame], source: &dyn ReadSource) {
@@ -52,14 +86,18 @@ impl Finding {
     /// Async functions that debug information leaves nameless, as line tables do with
     /// inlined ones, get the name that `source` has around their line.
     pub fn attribute(&mut self, source: &dyn ReadSource) {
-        if let Some(telling) = telling_stack(&self.stacks) {
-            name_by_source(&mut self.stacks[telling].frames, source);
-            let frames = &self.stacks[telling].frames;
-            let blame = blame(frames);
+        if let Some(Told {
+            stack,
+            blame,
+            loops,
+        }) = tell(&self.stacks, self.class)
+        {
+            name_by_source(&mut self.stacks[stack].frames, source);
+            let frames = &self.stacks[stack].frames;
             let frame = |at: Option<usize>| at.and_then(|at| frames.get(at)).cloned();
             self.culprit = frame(blame.culprit);
             self.blocking_frame = frame(blame.blocking);
-            self.help = help_for(frames, self.class);
+            self.help = help_at(frames, blame.culprit, self.class, loops);
         }
         self.fingerprint = fingerprint(
             self.code,
@@ -87,6 +125,7 @@ mod tests {
                 })
                 .into_iter()
                 .collect(),
+            ..Stack::default()
         }
     }
 

@@ -156,6 +156,10 @@ pub struct Stack {
     pub weight: Duration,
     /// Innermost first; inlined functions are frames of their own.
     pub frames: Vec<Frame>,
+    /// Which of the poll's samples showed it, counted in the order they were taken;
+    /// empty where that is not known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub seen: Vec<u32>,
 }
 
 /// The task a finding is about.

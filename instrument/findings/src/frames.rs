@@ -38,10 +38,17 @@ const RUNTIME: &[&str] = &[
     "axum",
     "axum_core",
     "axum_server",
+    "actix_http",
+    "actix_rt",
+    "actix_server",
+    "actix_service",
+    "actix_web",
     "async_compat",
     "async_stream",
     "futures",
+    "futures_buffered",
     "futures_channel",
+    "futures_concurrency",
     "futures_core",
     "futures_executor",
     "futures_io",
@@ -55,6 +62,11 @@ const RUNTIME: &[&str] = &[
     "mio",
     "pin_project",
     "pin_project_lite",
+    "poem",
+    "rocket",
+    "salvo",
+    "salvo_core",
+    "tide",
     "tokio",
     "tokio_macros",
     "tokio_metrics",
@@ -69,6 +81,7 @@ const RUNTIME: &[&str] = &[
     "tracing_core",
     "tracing_futures",
     "tracing_subscriber",
+    "warp",
 ];
 
 /// The crates of the standard library.
@@ -161,10 +174,17 @@ pub fn blame(frames: &[Frame]) -> Blame {
         .iter()
         .position(|frame| frame_owner(frame) == Owner::User)
         .or_else(|| innermost_of_likely_user_crate(poll));
-    let called = &poll[..culprit.unwrap_or(0)];
+    match culprit {
+        Some(culprit) => called_at(frames, culprit),
+        None => Blame::default(),
+    }
+}
+
+/// The frame at `culprit` and what it called.
+pub(crate) fn called_at(frames: &[Frame], culprit: usize) -> Blame {
     Blame {
-        culprit,
-        blocking: most_telling(called),
+        culprit: Some(culprit),
+        blocking: most_telling(&frames[..culprit]),
     }
 }
 

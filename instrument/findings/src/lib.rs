@@ -13,6 +13,7 @@ mod finding;
 mod fingerprint;
 mod frames;
 mod help;
+mod lasting;
 mod limit;
 pub mod message;
 mod name;

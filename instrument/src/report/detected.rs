@@ -107,7 +107,11 @@ impl Detected {
 fn stack(weight: Duration, raw: &RawStack, symbols: &mut Symbols) -> Stack {
     let mut frames = symbols.resolve(raw);
     asyncwatch_findings::trim(&mut frames);
-    Stack { weight, frames }
+    Stack {
+        weight,
+        frames,
+        ..Stack::default()
+    }
 }
 
 /// The frame that `place` names; one of the stack's, if that has the very line.

@@ -7,7 +7,8 @@ use asyncwatch_findings::{Frame, Stack, in_block_in_place};
 use super::symbols::Symbols;
 use crate::watchdog::{PollReport, Sample, Stage};
 
-/// Stacks kept of one poll; lighter ones beyond are added to the heaviest.
+/// Stacks kept of one poll; those beyond are added to one that says the same of the
+/// user's own code, or else to the heaviest.
 const STACKS_MAX: usize = 16;
 /// Polls that may go on at once: one per slot.
 const OPEN_MAX: usize = 1_024;
@@ -30,6 +31,8 @@ pub(super) struct Episode {
     attributed: Duration,
     /// Whether the newest stack is one where blocking is meant.
     last_excused: bool,
+    /// How many samples there were.
+    samples: u32,
     /// The finding it was counted in, once it was.
     pub(super) finding: Option<u64>,
     /// Whether its begin was shown in the log.
@@ -41,6 +44,24 @@ pub(super) struct Episode {
 pub(super) struct Seen {
     pub(super) stack: Stack,
     pub(super) syscall: Option<String>,
+}
+
+impl Seen {
+    fn absorb(&mut self, other: Seen) {
+        self.stack.weight += other.stack.weight;
+        self.stack.seen.extend(other.stack.seen);
+    }
+
+    /// Whether both went the same way through the user's code.
+    fn is_like(&self, other: &Seen) -> bool {
+        let lines = |seen: &Seen| -> Vec<(String, Option<u32>)> {
+            let users = seen.stack.frames.iter().filter(|frame| frame.user);
+            users
+                .map(|frame| (frame.function.clone(), frame.line))
+                .collect()
+        };
+        self.syscall == other.syscall && lines(self) == lines(other)
+    }
 }
 
 /// All open episodes.
@@ -110,29 +131,127 @@ impl Episode {
     }
 
     fn push(&mut self, frames: Vec<Frame>, sample: &Sample) {
-        let full = self.stacks.len() == STACKS_MAX;
+        let number = self.samples;
+        self.samples += 1;
+        let new = Seen {
+            stack: Stack {
+                weight: sample.weight,
+                frames,
+                seen: vec![number],
+            },
+            syscall: sample.syscall.clone(),
+        };
         let known = self
             .stacks
-            .iter_mut()
-            .find(|seen| seen.stack.frames == frames && seen.syscall == sample.syscall);
-        if let Some(seen) = known {
-            seen.stack.weight += sample.weight;
+            .iter()
+            .position(|seen| seen.stack.frames == new.stack.frames && seen.syscall == new.syscall);
+        match known {
+            Some(known) => self.stacks[known].absorb(new),
+            None => {
+                self.stacks.push(new);
+                self.make_room();
+            }
+        }
+    }
+
+    /// Joins two stacks where there is one too many. Which lines of the user's code
+    /// were on the way is what blame goes by: the lightest that can be spared by that
+    /// measure goes.
+    fn make_room(&mut self) {
+        if self.stacks.len() <= STACKS_MAX {
             return;
         }
-        match self.stacks.first_mut() {
-            Some(heaviest) if full => heaviest.stack.weight += sample.weight,
-            _ => self.stacks.push(Seen {
-                stack: Stack {
-                    weight: sample.weight,
-                    frames,
-                },
-                syscall: sample.syscall.clone(),
-            }),
-        }
+        let alike = |at: usize| {
+            (0..self.stacks.len())
+                .filter(|&other| other != at && self.stacks[other].is_like(&self.stacks[at]))
+                .max_by_key(|&other| self.stacks[other].stack.weight)
+                .map(|into| (at, into))
+        };
+        let mut lightest: Vec<usize> = (0..self.stacks.len()).collect();
+        lightest.sort_by_key(|&at| self.stacks[at].stack.weight);
+        let heaviest = lightest[lightest.len() - 1];
+        let (from, mut into) = lightest
+            .iter()
+            .find_map(|&at| alike(at))
+            .unwrap_or((lightest[0], heaviest));
+        let spared = self.stacks.remove(from);
+        into -= usize::from(into > from);
+        self.stacks[into].absorb(spared);
     }
 
     fn sort(&mut self) {
         self.stacks
             .sort_by_key(|seen| std::cmp::Reverse(seen.stack.weight));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use asyncwatch_stack::{How, RawStack};
+
+    fn sample(ms: u64) -> Sample {
+        Sample {
+            weight: Duration::from_millis(ms),
+            stack: RawStack {
+                addresses: Vec::new(),
+                how: How::Signal,
+                complete: true,
+            },
+            syscall: None,
+        }
+    }
+
+    fn frames(leaf: usize, line: u32) -> Vec<Frame> {
+        let user = Frame {
+            function: "app::work".to_owned(),
+            line: Some(line),
+            user: true,
+            ..Frame::default()
+        };
+        let leaf = Frame {
+            function: format!("leaf{leaf}"),
+            ..Frame::default()
+        };
+        vec![leaf, user]
+    }
+
+    #[test]
+    fn equal_stacks_are_one_and_remember_when_they_were_seen() {
+        let mut episode = Episode::default();
+        for line in [5, 6, 5] {
+            episode.push(frames(0, line), &sample(2));
+        }
+        let seen: Vec<&[u32]> = episode
+            .stacks
+            .iter()
+            .map(|seen| &*seen.stack.seen)
+            .collect();
+        assert_eq!(seen, [&[0, 2][..], &[1][..]]);
+    }
+
+    #[test]
+    fn too_many_stacks_are_joined_by_the_users_lines() {
+        let mut episode = Episode::default();
+        for leaf in 0..60 {
+            episode.push(frames(leaf, 20), &sample(2));
+        }
+        episode.push(frames(60, 26), &sample(1));
+        assert_eq!(episode.stacks.len(), STACKS_MAX);
+        let of_line = |line| -> Duration {
+            let stacks = episode.stacks.iter().map(|seen| &seen.stack);
+            stacks
+                .filter(|stack| stack.frames[1].line == Some(line))
+                .map(|stack| stack.weight)
+                .sum()
+        };
+        assert_eq!(of_line(20), Duration::from_millis(120));
+        assert_eq!(of_line(26), Duration::from_millis(1));
+        let samples: usize = episode
+            .stacks
+            .iter()
+            .map(|seen| seen.stack.seen.len())
+            .sum();
+        assert_eq!(samples, 61);
     }
 }

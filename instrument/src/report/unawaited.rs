@@ -146,6 +146,7 @@ fn stacks(frames: Vec<Frame>) -> Vec<Stack> {
     vec![Stack {
         weight: std::time::Duration::ZERO,
         frames,
+        ..Stack::default()
     }]
 }
 

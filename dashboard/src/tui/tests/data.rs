@@ -263,10 +263,11 @@ pub(super) fn slow_poll() -> Finding {
         waited_behind: None,
         label: None,
         stacks: vec![
-            Stack { weight: ms(1_000), frames },
+            Stack { weight: ms(1_000), frames, ..Stack::default() },
             Stack {
                 weight: ms(250),
                 frames: vec![frame("shop::session::retry", SESSION, 61, true)],
+                ..Stack::default()
             },
         ],
         help: Some("use `tokio::time::sleep(backoff).await`, which lets the worker's other tasks run meanwhile".to_owned()),

@@ -122,6 +122,7 @@ fn finding() -> Finding {
                 frame("tokio::runtime::task::raw::poll", "", 0),
                 frame("clone3", "", 0),
             ],
+            ..Stack::default()
         }],
         help: Some("use `tokio::time::sleep(..).await`".to_owned()),
         notes: Vec::new(),
