@@ -72,7 +72,7 @@ pub mod __private {
     pub use tokio;
 
     #[cfg(feature = "watch")]
-    pub use asyncwatch_instrument::{SkipRange, Unawaited, WatchedFn, may_skip, root};
+    pub use asyncwatch_instrument::{OfFn, SkipRange, WatchedFn, may_skip, root};
 
     #[cfg(not(feature = "watch"))]
     pub use crate::off::root;

@@ -54,10 +54,11 @@ use std::{
 
 pub use asyncwatch_findings::{Code, Level};
 pub use config::{Builder, DEFAULT_ADDR, DEFAULT_MAX_POLL, Timing};
-pub use never_awaited::{SkipRange, Unawaited, WatchedFn, may_skip};
+pub use never_awaited::{SkipRange, WatchedFn, may_skip};
 pub use probe::{
     allowed::allow_blocking,
     hooks::{Hooks, RuntimeBuilderExt},
+    of_fn::OfFn,
     watched::{WatchExt, Watched, root, spawn, spawn_local},
 };
 

@@ -1,8 +1,8 @@
 //! Futures that are dropped without ever having been polled.
 //!
-//! `#[asyncwatch::watch]` puts an [`Unawaited`] into each future an `async fn`
-//! makes: one word that remembers where it was made, and that is forgotten at the
-//! first poll. If it is dropped instead, the place and a raw stack of the drop go to
+//! The future of a `#[asyncwatch::watch]`ed function
+//! ([`OfFn`](crate::probe::of_fn::OfFn)) holds an [`Unawaited`]: one word that
+//! remembers where it was made, and that is forgotten at the first poll. If it is dropped instead, the place and a raw stack of the drop go to
 //! the reporter, which tells what is a mistake from what is not: a branch of a
 //! `select!` that lost before it was polled, a task that was aborted before it ran.
 
@@ -37,10 +37,12 @@ pub trait WatchedFn {
     const FILE: &'static str;
     /// Line of the function's name.
     const LINE: u32;
+    /// The function itself puts its futures into boxes.
+    const BOXED: bool = false;
 }
 
 /// Held by a watched future until its first poll.
-pub struct Unawaited<F: WatchedFn> {
+pub(crate) struct Unawaited<F: WatchedFn> {
     made: &'static Location<'static>,
     function: PhantomData<fn() -> F>,
 }
@@ -49,24 +51,20 @@ impl<F: WatchedFn> Unawaited<F> {
     /// Notes where the future is made.
     #[track_caller]
     #[inline]
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Unawaited {
             made: Location::caller(),
             function: PhantomData,
         }
     }
 
-    /// The future is polled: there is nothing to report any more.
+    /// The future is polled: there is nothing to report any more. Tells where it was
+    /// made.
     #[inline]
-    pub fn polled(self) {
+    pub(crate) fn polled(self) -> &'static Location<'static> {
+        let made = self.made;
         mem::forget(self);
-    }
-}
-
-impl<F: WatchedFn> Default for Unawaited<F> {
-    #[track_caller]
-    fn default() -> Self {
-        Unawaited::new()
+        made
     }
 }
 

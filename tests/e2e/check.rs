@@ -145,6 +145,25 @@ fn the_innermost_watched_future_is_blamed() {
 }
 
 #[test]
+fn functions_under_the_attribute_are_seen_wherever_they_run() {
+    let checked = Check::of("async_fns").run();
+    checked.exits(1).blames_the_marked_lines();
+    let findings = checked.findings();
+    assert_eq!(findings.len(), 3, "{checked}");
+    let (spawned, _) = lines("async_fns", "SPAWN")[0];
+    let session = findings
+        .iter()
+        .find(|finding| finding["task"]["spawned_at"]["line"] == spawned)
+        .expect("the task is known by the line that spawned it");
+    assert_eq!(session["task"]["kind"], "task", "{checked}");
+    assert_eq!(session["task"]["name"], "async_fns::session", "{checked}");
+    let stack = session["stacks"][0]["frames"].to_string();
+    for function in ["back_off", "request", "session"] {
+        assert!(stack.contains(function), "{function} in {checked}");
+    }
+}
+
+#[test]
 fn a_task_of_a_local_set_is_seen_through_its_wrapper() {
     let checked = Check::of("local_set").run();
     checked.exits(1).blames_the_marked_lines();

@@ -366,6 +366,17 @@ pub fn in_block_in_place(frames: &[Frame]) -> bool {
         .any(|name| is_below(&name, "tokio") && name.ends_with("::block_in_place"))
 }
 
+/// Whether the code runs in a closure of `spawn_blocking`, on a thread that is there to
+/// be blocked. Not where the closure drives a runtime of its own or a `LocalSet`, and
+/// blocks their other tasks.
+pub fn in_blocking_closure(frames: &[Frame]) -> bool {
+    frames
+        .iter()
+        .map(frame_name)
+        .take_while(|name| !is_task_poll(name) && !is_below(name, "tokio::runtime::scheduler"))
+        .any(|name| is_below(&name, "tokio::runtime::blocking::task"))
+}
+
 /// Whether a future is dropped because its task was aborted or its runtime shuts
 /// down, by the stack of the drop.
 pub fn aborted_or_shut_down(frames: &[Frame]) -> bool {

@@ -27,7 +27,10 @@ pub use code::{Code, Level, UnknownName};
 pub use event::{Coverage, Drop, Event, ProcessInfo, Totals};
 pub use finding::{Class, Finding, Frame, Location, Stack, TaskRef};
 pub use fingerprint::fingerprint;
-pub use frames::{Blame, Owner, aborted_or_shut_down, blame, in_block_in_place, mark, owner, trim};
+pub use frames::{
+    Blame, Owner, aborted_or_shut_down, blame, in_block_in_place, in_blocking_closure, mark, owner,
+    trim,
+};
 pub use help::help_for;
 pub use limit::{Limit, Unit, bytes};
 pub use message::humanise;

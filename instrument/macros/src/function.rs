@@ -7,18 +7,16 @@
 //! fn load(&self, path: &str) -> impl Future<Output = Row> {
 //!     enum __AsyncwatchFn {}
 //!     impl WatchedFn for __AsyncwatchFn { const NAME: &str = "app::Session::load"; .. }
-//!     let unawaited = Unawaited::<__AsyncwatchFn>::new();
-//!     async move {
-//!         unawaited.polled();
+//!     OfFn::<__AsyncwatchFn, _>::new(async move {
 //!         let _ = &self;
 //!         let path = path;
 //!         ..
-//!     }
+//!     })
 //! }
 //! ```
 //!
 //! The type that names the function is declared inside it and so never generic:
-//! the guard adds no lifetime to the future and asks nothing of its drop check.
+//! it adds no lifetime to the future and asks nothing of its drop check.
 //! Every argument is bound again inside, `_` too, because that is what moves it
 //! into the future and settles when it is dropped: as in an `async fn`.
 
@@ -61,24 +59,23 @@ impl Function<'_> {
         if !skips.is_empty() {
             prepend(self.block, skips);
         }
-        self.guard_returned_block()
+        self.wrap_returned_block()
     }
 
     fn rewrite_async(&mut self, skips: &TokenStream) {
         let output = Output::of(self.sig, self.facade);
         let body = body::typed(self.block, &output);
-        let guard = guard();
-        let creation = self.creation(&guard);
+        let marker = self.marker(false);
         let rebound: TokenStream = self.sig.inputs.iter_mut().enumerate().map(rebind).collect();
         let at_body = Span::call_site().located_at(self.block.brace_token.span.join());
         let future = quote_spanned!(at_body=> async move {
-            #guard.polled();
             #rebound
             #skips
             #body
         });
+        let wrapped = wrapped(&future, self.facade);
         self.return_future(&output);
-        self.block.stmts = vec![verbatim(quote!(#creation #future))];
+        self.block.stmts = vec![verbatim(quote!(#marker #wrapped))];
         self.track_caller();
     }
 
@@ -94,34 +91,39 @@ impl Function<'_> {
 
     /// Watches the future of a plain `fn` that ends in `async move { .. }` or
     /// `Box::pin(async move { .. })`.
-    fn guard_returned_block(&mut self) -> bool {
-        let guard = guard();
-        let creation = self.creation(&guard);
-        let Some(future) = returned_block(self.block) else {
+    fn wrap_returned_block(&mut self) -> bool {
+        let Some(Returned { future, boxed }) = returned_block(self.block) else {
             return false;
         };
-        prepend(&mut future.block, quote!(#guard.polled();));
+        let block = future.to_token_stream();
+        *future = Expr::Verbatim(wrapped(&block, self.facade));
         let last = self.block.stmts.len() - 1;
-        self.block.stmts.insert(last, verbatim(creation));
+        let marker = self.marker(boxed);
+        self.block.stmts.insert(last, verbatim(marker));
         self.track_caller();
         true
     }
 
-    /// The declaration of the function's name, and the guard.
-    fn creation(&self, guard: &Ident) -> TokenStream {
+    /// The declaration of the function's name; `boxed` if it boxes its futures itself.
+    fn marker(&self, boxed: bool) -> TokenStream {
         let private = self.facade.private();
         let marker = format_ident!("{MARKER}");
         let owner = self.owner.map(|owner| format!("{owner}::"));
         let name = format!("::{}{}", owner.unwrap_or_default(), self.sig.ident);
         let line = u32::try_from(self.sig.ident.span().start().line).unwrap_or(u32::MAX);
+        let boxed = boxed.then(|| {
+            quote!(
+                const BOXED: bool = true;
+            )
+        });
         quote! {
             enum #marker {}
             impl #private::WatchedFn for #marker {
                 const NAME: &'static str = ::core::concat!(::core::module_path!(), #name);
                 const FILE: &'static str = ::core::file!();
                 const LINE: u32 = #line;
+                #boxed
             }
-            let #guard = #private::Unawaited::<#marker>::new();
         }
     }
 
@@ -136,6 +138,13 @@ impl Function<'_> {
 /// The type that names a function. Also tells a rewritten one from others.
 const MARKER: &str = "__AsyncwatchFn";
 
+/// The future as one that knows where it was made.
+fn wrapped(future: &TokenStream, facade: &Facade) -> TokenStream {
+    let private = facade.private();
+    let marker = format_ident!("{MARKER}");
+    quote!(#private::OfFn::<#marker, _>::new(#future))
+}
+
 /// Whether this macro has been here before, under a name it does not know
 /// itself by.
 fn is_rewritten(block: &Block) -> bool {
@@ -143,10 +152,6 @@ fn is_rewritten(block: &Block) -> bool {
         Stmt::Item(Item::Enum(item)) => item.ident == MARKER,
         _ => false,
     })
-}
-
-fn guard() -> Ident {
-    format_ident!("__asyncwatch_unawaited", span = Span::mixed_site())
 }
 
 /// Makes sure that the future owns the argument: changes the argument where it
@@ -227,21 +232,30 @@ fn borrows_mutably(pattern: &TokenStream) -> bool {
     })
 }
 
+/// An `async move` block that a function returns.
+struct Returned<'a> {
+    future: &'a mut Expr,
+    /// Pinned in a box.
+    boxed: bool,
+}
+
 /// The `async move` block that the function returns as it is, or pinned in a
 /// box.
-fn returned_block(block: &mut Block) -> Option<&mut ExprAsync> {
+fn returned_block(block: &mut Block) -> Option<Returned<'_>> {
     let Some(Stmt::Expr(last, None)) = block.stmts.last_mut() else {
         return None;
     };
-    let future = match last {
-        Expr::Async(future) => future,
-        Expr::Call(call) if is_box_pin(&call.func) => match call.args.first_mut() {
-            Some(Expr::Async(future)) => future,
-            _ => return None,
-        },
+    let (future, boxed) = match last {
+        Expr::Async(_) => (last, false),
+        Expr::Call(call) if is_box_pin(&call.func) => (call.args.first_mut()?, true),
         _ => return None,
     };
-    future.capture.is_some().then_some(future)
+    match future {
+        Expr::Async(ExprAsync {
+            capture: Some(_), ..
+        }) => Some(Returned { future, boxed }),
+        _ => None,
+    }
 }
 
 fn is_box_pin(function: &Expr) -> bool {

@@ -1,7 +1,7 @@
 //! The watch over one future: its entry, and what to do around each of its polls.
 //!
-//! Whoever wraps a future ([`Watched`](super::watched::Watched)) has it polled by its
-//! [`Watch`]. That has an entry of its own, until the first poll shows that the
+//! Whoever wraps a future ([`Watched`](super::watched::Watched),
+//! [`OfFn`](super::of_fn::OfFn)) has it polled by its [`Watch`]. That has an entry of its own, until the first poll shows that the
 //! runtime's hooks already have one for the same task: then it stays, without
 //! counting anything twice, and everything it learns belongs to their entry.
 
@@ -13,16 +13,20 @@ use std::{
     task::{Context, Poll},
 };
 
+use tokio::runtime::{Handle, RuntimeFlavor};
+
 use super::{allowed::Leave, wakes::Wakes};
 use crate::{
     registry::{
         names::Name,
-        sites, slab,
+        sites::{self, Site},
+        slab,
         slot::{Inside, Slot},
         slots,
         task::{Birth, Kind, OWN_IDS, Task},
     },
     runtimes, settings,
+    source::SourceLine,
 };
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(OWN_IDS + 1);
@@ -54,18 +58,70 @@ impl Watch {
         location: &'static Location<'static>,
     ) -> Option<Watch> {
         let site = sites::of(location, kind);
-        let parent = slots::known().and_then(Slot::current).map_or(0, Task::id);
+        let name = match name {
+            Some(name) => Name::intern(name),
+            None => site.type_name(type_name),
+        };
+        let runtime = Handle::try_current().map_or(0, |handle| runtimes::number(handle.id()));
+        Watch::with_entry(kind, site, name, runtime)
+    }
+
+    /// The watch over a future that is polled for the first time, of the function
+    /// `name`, if no other watched future of its task is polled around it.
+    ///
+    /// `None` also where a poll that takes long is in nobody's way: outside of any
+    /// runtime, on its blocking threads, in an allowed section.
+    pub(crate) fn outermost(name: &'static str, made: &'static Location<'static>) -> Option<Watch> {
+        let slot = match slots::known() {
+            Some(slot) => slot,
+            None if Handle::try_current().is_err() => return None,
+            None => slots::current()?,
+        };
+        let inside = Inside::here();
+        if slot.is_inside(inside) {
+            return None;
+        }
+        if let Some(task) = hooked(slot, inside) {
+            if is_spawned_at(task, made.into()) && task.name().is_empty() {
+                task.set_name(task.site().and_then(|site| site.type_name(name)));
+            }
+            return Some(Watch {
+                entry: Entry::Hooks {
+                    task,
+                    id: task.id(),
+                },
+                wakes: None,
+                inside: Some(inside),
+            });
+        }
+        if slot.depth() > 0 && slot.current().is_none() {
+            return None;
+        }
+        let runtime = Handle::try_current().ok()?;
+        let kind = kind_here(inside, &runtime)?;
+        let site = sites::of(made, kind);
+        let runtime = runtimes::number(runtime.id());
+        let mut watch = Watch::with_entry(kind, site, site.type_name(name), runtime)?;
+        watch.inside = Some(inside);
+        if let Entry::Own(task) = watch.entry {
+            task.set_tokio_id(inside.tokio_id());
+        }
+        Some(watch)
+    }
+
+    fn with_entry(
+        kind: Kind,
+        site: &'static Site,
+        name: Option<&'static Name>,
+        runtime: u64,
+    ) -> Option<Watch> {
         let task = slab::insert(&Birth {
             id: NEXT_ID.fetch_add(1, Relaxed),
             kind,
             site,
-            name: match name {
-                Some(name) => Name::intern(name),
-                None => site.type_name(type_name),
-            },
-            parent,
-            runtime: tokio::runtime::Handle::try_current()
-                .map_or(0, |handle| runtimes::number(handle.id())),
+            name,
+            parent: slots::known().and_then(Slot::current).map_or(0, Task::id),
+            runtime,
         })?;
         Some(Watch {
             entry: Entry::Own(task),
@@ -130,16 +186,17 @@ impl Watch {
     fn first_poll(&mut self, slot: &'static Slot) -> Inside {
         let inside = Inside::here();
         self.inside = Some(inside);
-        if let Entry::Own(own) = self.entry
-            && matches!(own.kind(), Kind::Task | Kind::Local)
-        {
-            match hooked(slot, inside) {
-                Some(task) => {
-                    task.take_name(own);
-                    self.give_way(own, task);
-                }
-                None => own.set_tokio_id(inside.tokio_id()),
+        let Entry::Own(own) = self.entry else {
+            return inside;
+        };
+        let spawned = matches!(own.kind(), Kind::Task | Kind::Local);
+        match hooked(slot, inside) {
+            Some(task) if spawned || is_whole(task, own) => {
+                task.take_name(own);
+                self.give_way(own, task);
             }
+            _ if spawned => own.set_tokio_id(inside.tokio_id()),
+            _ => {}
         }
         inside
     }
@@ -166,4 +223,37 @@ impl Drop for Watch {
 fn hooked(slot: &'static Slot, inside: Inside) -> Option<&'static Task> {
     slot.current()
         .filter(|task| inside.tokio_id() != 0 && task.id() == inside.tokio_id())
+}
+
+/// Whether the watched future `own` is all that the task runs, as in
+/// `tokio::spawn(work().watched())`: polled first, and made where that was spawned.
+fn is_whole(task: &'static Task, own: &'static Task) -> bool {
+    let made = own.site().map(|site| site.location);
+    task.polls() == 0 && made.is_some_and(|made| is_spawned_at(task, made))
+}
+
+fn is_spawned_at(task: &'static Task, made: SourceLine) -> bool {
+    let spawned = task.site().map(|site| site.location);
+    spawned.is_some_and(|at| at.line() == made.line() && at.file() == made.file())
+}
+
+/// What the future that is polled here is to the runtime; `None` on a thread of its
+/// own pool for blocking calls, where `Handle::block_on` is in nobody's way.
+fn kind_here(inside: Inside, runtime: &Handle) -> Option<Kind> {
+    let worker = tokio::runtime::worker_index().is_some();
+    if !worker && is_runtime_thread() {
+        return None;
+    }
+    Some(match runtime.runtime_flavor() {
+        _ if inside.tokio_id() == 0 => Kind::BlockOn,
+        RuntimeFlavor::MultiThread if !worker => Kind::Local,
+        _ => Kind::Task,
+    })
+}
+
+/// Whether the thread has the name that tokio gives its threads.
+fn is_runtime_thread() -> bool {
+    std::thread::current()
+        .name()
+        .is_some_and(|name| name.starts_with("tokio-r"))
 }

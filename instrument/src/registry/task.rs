@@ -233,7 +233,7 @@ impl Task {
         self.tokio_id.store(id, Relaxed);
     }
 
-    pub(super) fn polls(&self) -> u64 {
+    pub(crate) fn polls(&self) -> u64 {
         self.polls.load(Relaxed)
     }
 

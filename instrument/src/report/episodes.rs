@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use asyncwatch_findings::{Frame, Stack, in_block_in_place};
+use asyncwatch_findings::{Frame, Stack, in_block_in_place, in_blocking_closure};
 
 use super::symbols::Symbols;
 use crate::watchdog::{PollReport, Sample, Stage};
@@ -121,7 +121,7 @@ impl Episode {
 
     fn add(&mut self, mut frames: Vec<Frame>, sample: &Sample) {
         self.attributed += sample.weight;
-        self.last_excused = in_block_in_place(&frames);
+        self.last_excused = in_block_in_place(&frames) || in_blocking_closure(&frames);
         if self.last_excused {
             self.excused += sample.weight;
             return;

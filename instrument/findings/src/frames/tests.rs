@@ -272,6 +272,40 @@ fn block_in_place_is_recognised() {
 }
 
 #[test]
+fn closures_on_the_blocking_pool_are_recognised() {
+    let (debug, release) = fixture!("spawn-blocking");
+    assert!(in_blocking_closure(&debug) && in_blocking_closure(&release));
+    for (debug, release) in [fixture!("sleep"), fixture!("local"), fixture!("root")] {
+        assert!(!in_blocking_closure(&debug) && !in_blocking_closure(&release));
+    }
+    let own_runtime = parse(
+        "app::root |
+tokio::runtime::scheduler::current_thread::CurrentThread::block_on |
+app::run |
+<tokio::runtime::blocking::task::BlockingTask<T> as core::future::future::Future>::poll |",
+    );
+    assert!(!in_blocking_closure(&own_runtime));
+}
+
+#[test]
+fn wrappers_of_watched_functions_stand_inside_the_poll() {
+    let mut frames = parse(
+        "std::thread::sleep |
+app::back_off::{{closure}} | /home/me/app/src/main.rs:30
+<asyncwatch_instrument::probe::of_fn::OfFn<M,F> as core::future::future::Future>::poll |
+app::session::{{closure}} | /home/me/app/src/main.rs:12
+asyncwatch_instrument::probe::watch::Watch::poll_in_slot |
+asyncwatch_instrument::probe::watch::Watch::poll |
+<asyncwatch_instrument::probe::of_fn::OfFn<M,F> as core::future::future::Future>::poll |
+app::main::{{closure}} | /home/me/app/src/main.rs:5
+tokio::runtime::task::core::Core<T,S>::poll |",
+    );
+    trim(&mut frames);
+    assert_eq!(frames.len(), 4, "{frames:#?}");
+    assert_eq!(blame(&frames).culprit, Some(1));
+}
+
+#[test]
 fn drops_by_abort_and_shutdown_are_told_from_others() {
     for (debug, release) in [
         fixture!("drop-aborted"),

@@ -9,7 +9,9 @@ pub mod __private {
     use std::future::Future;
     use std::marker::PhantomData;
     use std::panic::Location;
+    use std::pin::Pin;
     use std::sync::atomic::{AtomicBool, Ordering};
+    use std::task::{Context, Poll};
 
     pub use tokio;
 
@@ -27,39 +29,64 @@ pub mod __private {
         const FILE: &'static str;
         /// The line of the function's name.
         const LINE: u32;
+        /// The function itself puts its futures into boxes.
+        const BOXED: bool = false;
     }
 
-    /// Held by a watched future until its first poll.
-    pub struct Unawaited<F: WatchedFn> {
+    pin_project_lite::pin_project! {
+        /// The future of a watched function.
+        pub struct OfFn<M: WatchedFn, F> {
+            #[pin]
+            future: F,
+            state: State<M>,
+        }
+    }
+
+    enum State<M: WatchedFn> {
+        Made(Unawaited<M>),
+        #[expect(dead_code, reason = "as large as the real one")]
+        Outermost(Box<u8>),
+        Within,
+    }
+
+    struct Unawaited<M: WatchedFn> {
         made: &'static Location<'static>,
-        function: PhantomData<fn() -> F>,
+        function: PhantomData<fn() -> M>,
     }
 
-    impl<F: WatchedFn> Unawaited<F> {
+    impl<M: WatchedFn, F: Future> OfFn<M, F> {
         /// Notes the place where the future is being made.
         #[track_caller]
-        #[expect(clippy::new_without_default, reason = "only generated code makes one")]
         #[inline]
-        pub fn new() -> Self {
+        pub fn new(future: F) -> Self {
+            let made = Location::caller();
+            let function = PhantomData;
             Self {
-                made: Location::caller(),
-                function: PhantomData,
+                future,
+                state: State::Made(Unawaited { made, function }),
             }
-        }
-
-        /// The future is being polled: nothing to report any more.
-        #[inline]
-        pub fn polled(self) {
-            std::mem::forget(self);
         }
     }
 
-    impl<F: WatchedFn> Drop for Unawaited<F> {
+    impl<M: WatchedFn, F: Future> Future for OfFn<M, F> {
+        type Output = F::Output;
+
+        fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+            let this = self.project();
+            if let State::Made(unawaited) = std::mem::replace(this.state, State::Within) {
+                std::mem::forget(unawaited);
+            }
+            this.future.poll(context)
+        }
+    }
+
+    impl<M: WatchedFn> Drop for Unawaited<M> {
         fn drop(&mut self) {
             report(Report {
-                name: F::NAME,
-                defined: (F::FILE, F::LINE),
+                name: M::NAME,
+                defined: (M::FILE, M::LINE),
                 made: self.made,
+                boxed: M::BOXED,
             });
         }
     }
@@ -73,6 +100,8 @@ pub mod __private {
         pub defined: (&'static str, u32),
         /// The call that made the future.
         pub made: &'static Location<'static>,
+        /// [`WatchedFn::BOXED`].
+        pub boxed: bool,
     }
 
     /// From the first character of a macro call to the one after its last.

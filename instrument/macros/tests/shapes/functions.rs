@@ -6,7 +6,7 @@ use std::pin::Pin;
 
 use asyncwatch as renamed;
 
-use crate::{quietly, reported};
+use crate::{quietly, reported, take_reports};
 
 #[asyncwatch::watch]
 async fn no_arguments() {}
@@ -184,6 +184,8 @@ fn a_nested_function_is_watched() {
 fn a_boxed_block_is_watched_and_an_early_return_is_not() {
     assert_eq!(quietly(boxed_recursive(4)), 10);
     reported("::boxed_recursive", || boxed_recursive(3));
+    drop(boxed_recursive(3));
+    assert!(take_reports().iter().all(|report| report.boxed));
     drop(boxed_recursive(1));
     assert!(crate::take_reports().is_empty());
 }
