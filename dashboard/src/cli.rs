@@ -11,7 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::{
     check,
     client::Target,
-    explain,
+    explain, ps,
     report::{Output, say},
     run,
 };
@@ -58,6 +58,18 @@ enum Command {
     /// Run a command, and fail if a watched program in it blocked its runtime
     #[command(after_help = CHECK_HELP, override_usage = "asyncwatch check [OPTIONS] -- CMD…")]
     Check(CheckArgs),
+    /// List the tasks of a running program
+    Ps {
+        /// Address or process id; without it, all programs of this user on this machine
+        #[arg(value_name = "ADDR|PID")]
+        whom: Option<String>,
+    },
+    /// Show which task spawned which in a running program
+    Tree {
+        /// Address or process id; without it, all programs of this user on this machine
+        #[arg(value_name = "ADDR|PID")]
+        whom: Option<String>,
+    },
     /// Show what a finding means, how it is found, and how to fix or allow it
     Explain {
         /// Code of the finding; without it, all of them are listed
@@ -203,6 +215,10 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Explain { code }) => explain::explain(code),
         Some(Command::Check(args)) => runtime.block_on(check::check(args, on_terminal)),
         Some(Command::Run(args)) => runtime.block_on(run::run(args, on_terminal)),
+        Some(Command::Ps { whom }) => runtime.block_on(ps::show(whom.as_deref(), ps::Layout::List)),
+        Some(Command::Tree { whom }) => {
+            runtime.block_on(ps::show(whom.as_deref(), ps::Layout::Tree))
+        }
         None => runtime.block_on(run::attach(cli.addr, cli.color.on(&std::io::stdout()))),
     }
 }

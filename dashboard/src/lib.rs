@@ -12,6 +12,7 @@ pub mod discover;
 mod explain;
 mod gather;
 pub mod model;
+mod ps;
 mod report;
 mod run;
 pub mod tui;
