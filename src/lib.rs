@@ -54,16 +54,18 @@ pub use asyncwatch_macros::{main, test, watch};
 
 #[cfg(feature = "watch")]
 pub use asyncwatch_instrument::{
-    Builder, Code, DEFAULT_ADDR, DEFAULT_MAX_POLL, FINISH_WAIT, Hooks, Level, RuntimeBuilderExt,
-    Timing, WatchExt, allow_blocking, builder, finish, install, spawn, spawn_local,
+    Builder, Code, DEFAULT_ADDR, DEFAULT_MAX_POLL, FINISH_WAIT, Finding, Hooks, Level,
+    RuntimeBuilderExt, Timing, WatchExt, allow_blocking, builder, finish, install, spawn,
+    spawn_local,
 };
 
 #[cfg(not(feature = "watch"))]
 mod off;
 #[cfg(not(feature = "watch"))]
 pub use off::{
-    Builder, Code, DEFAULT_ADDR, DEFAULT_MAX_POLL, FINISH_WAIT, Hooks, Level, RuntimeBuilderExt,
-    Timing, WatchExt, allow_blocking, builder, finish, install, spawn, spawn_local,
+    Builder, Code, DEFAULT_ADDR, DEFAULT_MAX_POLL, FINISH_WAIT, Finding, Hooks, Level,
+    RuntimeBuilderExt, Timing, WatchExt, allow_blocking, builder, finish, install, spawn,
+    spawn_local,
 };
 
 /// What the macros expand to; not for use by hand, and not stable.

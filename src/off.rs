@@ -211,6 +211,58 @@ pub enum Code {
     AsyncContention,
 }
 
+/// A finding; there is none while asyncwatch is not enabled.
+#[derive(Clone, Copy, Debug)]
+pub struct Finding<'a>(std::convert::Infallible, std::marker::PhantomData<&'a ()>);
+
+impl Finding<'_> {
+    /// What kind of problem it would be.
+    pub fn code(&self) -> Code {
+        match self.0 {}
+    }
+
+    /// How seriously it would be taken.
+    pub fn level(&self) -> Level {
+        match self.0 {}
+    }
+
+    /// One sentence with the facts.
+    pub fn message(&self) -> &str {
+        match self.0 {}
+    }
+
+    /// How often it was seen.
+    pub fn count(&self) -> u64 {
+        match self.0 {}
+    }
+
+    /// Whether the newest occurrence still goes on.
+    pub fn is_ongoing(&self) -> bool {
+        match self.0 {}
+    }
+
+    /// File and line to blame.
+    pub fn culprit(&self) -> Option<(&str, u32)> {
+        match self.0 {}
+    }
+
+    /// Stable over line shifts, runs and machines.
+    pub fn fingerprint(&self) -> &str {
+        match self.0 {}
+    }
+
+    /// Everything that is known of it.
+    pub fn to_json(&self) -> String {
+        match self.0 {}
+    }
+}
+
+impl std::fmt::Display for Finding<'_> {
+    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {}
+    }
+}
+
 /// How seriously a kind of finding would be taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Level {
@@ -280,6 +332,12 @@ impl Builder {
     /// Has no effect.
     #[must_use]
     pub fn limit(self, _: Code, _: &str) -> Builder {
+        self
+    }
+
+    /// Has no effect: `function` is never called.
+    #[must_use]
+    pub fn on_finding(self, _: impl Fn(Finding<'_>) + Send + Sync + 'static) -> Builder {
         self
     }
 

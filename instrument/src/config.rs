@@ -15,14 +15,15 @@ use std::{
 
 use asyncwatch_findings::{Code, Level};
 
+use crate::report::sink::{Finding, Sink};
+
 /// Default of [`Builder::max_poll`]: what asyncio calls slow.
 pub const DEFAULT_MAX_POLL: Duration = Duration::from_millis(100);
 
 /// Default of [`Builder::addr`].
 pub const DEFAULT_ADDR: &str = "127.0.0.1:6670";
 
-/// Shortest limit: the watchdog looks no more often than every 1 ms.
-const MAX_POLL_MIN: Duration = Duration::from_millis(1);
+const MAX_POLL_MIN: Duration = crate::settings::LIMIT_MIN;
 
 /// How polls are timed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -67,6 +68,7 @@ pub struct Builder {
     pub(crate) levels: Vec<(Code, Level)>,
     pub(crate) limits: Vec<(Code, u64)>,
     pub(crate) warnings: Vec<String>,
+    pub(crate) on_finding: Option<Sink>,
 }
 
 impl Default for Builder {
@@ -87,6 +89,7 @@ impl Builder {
             levels: Vec::new(),
             limits: Vec::new(),
             warnings: Vec::new(),
+            on_finding: None,
         }
     }
 
@@ -153,6 +156,18 @@ impl Builder {
     #[must_use]
     pub fn report(mut self, directory: impl Into<PathBuf>) -> Builder {
         self.report = Some(directory.into());
+        self
+    }
+
+    /// Calls `function` with every finding that is not allowed: when it is new, when
+    /// it was seen again, and when more of it is known. Default none.
+    ///
+    /// It is called on a thread of asyncwatch's, one call after the other; while it
+    /// takes its time, later findings wait in a bounded queue, and what does not fit
+    /// is counted. If it panics, that is said, and it is not called again.
+    #[must_use]
+    pub fn on_finding(mut self, function: impl Fn(Finding<'_>) + Send + Sync + 'static) -> Builder {
+        self.on_finding = Some(Sink::new(function));
         self
     }
 

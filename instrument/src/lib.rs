@@ -61,6 +61,7 @@ pub use probe::{
     of_fn::OfFn,
     watched::{WatchExt, Watched, root, spawn, spawn_local},
 };
+pub use report::sink::Finding;
 
 /// How long a program that ends waits for its last findings to be symbolised and
 /// written, at most.

@@ -23,6 +23,27 @@ static LIMITS: [AtomicU64; Code::ALL.len()] = [const { AtomicU64::new(u64::MAX) 
 /// that is less than a thousandth of the time.
 const BASELINE_AGE: Duration = Duration::from_millis(1);
 
+static LOOKING: AtomicBool = AtomicBool::new(true);
+
+/// Shortest limit: the watchdog looks no more often than every 1 ms.
+pub(crate) const LIMIT_MIN: Duration = Duration::from_millis(1);
+
+/// Whether slow polls are looked for at present.
+pub(crate) fn looking() -> bool {
+    LOOKING.load(Relaxed)
+}
+
+pub(crate) fn look(yes: bool) {
+    LOOKING.store(yes, Relaxed);
+}
+
+/// Sets the limit of polls from now on; raised to [`LIMIT_MIN`].
+pub(crate) fn set_limit(limit: Duration) {
+    let ns = u64::try_from(limit.max(LIMIT_MIN).as_nanos()).unwrap_or(u64::MAX);
+    LIMIT_NS.store(ns, Relaxed);
+    rescale();
+}
+
 /// Starts watching with these settings; the clock has been started.
 pub(crate) fn switch_on(exact: bool, limit: Duration) {
     EXACT.store(exact, Relaxed);

@@ -46,6 +46,21 @@ fn without_a_subscriber_findings_go_to_stderr_while_the_poll_blocks() {
 }
 
 #[test]
+fn the_program_is_told_of_findings_and_a_broken_sink_does_no_harm() {
+    let output = run("sink", &[]);
+    assert!(output.status.success(), "{output:?}");
+    let told = stdout(&output);
+    assert_eq!(
+        told.matches("told of slow-poll seen 1").count(),
+        1,
+        "{told}"
+    );
+    assert!(told.ends_with("served\n"), "{told}");
+    let said = stderr(&output);
+    assert!(said.contains("is not called any more"), "{said}");
+}
+
+#[test]
 fn with_a_subscriber_they_are_events_of_its_log() {
     let output = run("traced", &[]);
     assert!(output.status.success());

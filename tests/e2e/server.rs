@@ -11,7 +11,7 @@ use std::{
 
 use asyncwatch_tests::program;
 use asyncwatch_wire::v1::{
-    self, GetProcessRequest, WatchRequest, async_watch_client::AsyncWatchClient,
+    self, ConfigureRequest, GetProcessRequest, WatchRequest, async_watch_client::AsyncWatchClient,
 };
 use serde_json::Value;
 use tonic::transport::Channel;
@@ -118,6 +118,28 @@ async fn a_client_gets_the_whole_state_and_then_what_changes() {
     let culprit = finding.culprit.as_ref().expect("named");
     assert!(culprit.file.ends_with("specimens/endless.rs"));
     assert!(!finding.stacks.is_empty());
+}
+
+#[tokio::test]
+async fn the_limit_is_changed_and_looking_is_switched_while_the_program_runs() {
+    let app = App::start("endless", &["60"], "127.0.0.1:0");
+    let mut client = app.client().await;
+    let mut configure = async |max_poll_ns, looking| {
+        let request = ConfigureRequest {
+            max_poll_ns,
+            looking,
+        };
+        client.configure(request).await.expect("done").into_inner()
+    };
+    assert!(!configure(None, None).await.paused);
+    let away = configure(None, Some(false)).await;
+    assert!(away.paused);
+    let limited = configure(Some(20_000_000), None).await;
+    assert!(limited.paused, "it stays as it is");
+    assert_eq!(limited.max_poll_ns, 20_000_000);
+    let shortest = configure(Some(0), Some(true)).await;
+    assert_eq!(shortest.max_poll_ns, 1_000_000);
+    assert!(!shortest.paused);
 }
 
 #[tokio::test]

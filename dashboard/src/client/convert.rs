@@ -88,6 +88,7 @@ fn process(wire: v1::Process) -> model::Process {
         version: clean(&wire.asyncwatch_version, NAME_MAX),
         timing: clean(&wire.timing, NAME_MAX),
         max_poll: (wire.max_poll_ns > 0).then(|| Duration::from_nanos(wire.max_poll_ns)),
+        paused: wire.paused,
         coverage: wire
             .coverage
             .into_iter()

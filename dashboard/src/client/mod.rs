@@ -60,6 +60,44 @@ pub fn watch(target: Target) -> Messages {
     receiver
 }
 
+/// What to change in how a program is watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// A poll that takes this long is slow from now on.
+    Limit(Duration),
+    /// Whether slow polls are looked for.
+    Look(bool),
+}
+
+/// Changes how the program at `target` is watched.
+///
+/// # Errors
+///
+/// A sentence for people, if the program cannot be reached or is of a release that
+/// cannot be told.
+pub async fn configure(target: &Target, change: Change) -> Result<(), String> {
+    let (max_poll_ns, looking) = match change {
+        Change::Limit(limit) => (Some(limit.as_nanos() as u64), None),
+        Change::Look(looking) => (None, Some(looking)),
+    };
+    let request = v1::ConfigureRequest {
+        max_poll_ns,
+        looking,
+    };
+    let answer = async {
+        let channel = connect(target).await?;
+        v1::async_watch_client::AsyncWatchClient::new(channel)
+            .configure(request)
+            .await
+            .map_err(|status| trouble::of_status(&status))
+    };
+    match tokio::time::timeout(FIRST_ANSWER_WITHIN, answer).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(trouble)) => Err(format!("nothing was changed: {trouble}")),
+        Err(_) => Err("nothing was changed: the program does not answer".to_owned()),
+    }
+}
+
 /// Ends only when nobody listens any more.
 async fn keep_watching(target: &Target, to: &mpsc::Sender<Message>) {
     let mut backoff = Backoff::default();

@@ -47,6 +47,8 @@ pub struct Process {
     pub timing: String,
     /// The limit a poll has to reach to be a slow poll.
     pub max_poll: Option<Duration>,
+    /// Slow polls are not looked for at present.
+    pub paused: bool,
     /// What is watched and what is not.
     pub coverage: Vec<Coverage>,
     /// Operating system and architecture.

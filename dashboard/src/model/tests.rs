@@ -108,6 +108,7 @@ fn process(pid: u32) -> Process {
     Process {
         pid,
         max_poll: Some(Duration::from_millis(100)),
+        paused: false,
         ..Process::default()
     }
 }

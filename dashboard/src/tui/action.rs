@@ -33,6 +33,11 @@ pub(super) enum Action {
     Help,
     Apps,
     Pause,
+    /// The next longer or shorter limit of a poll.
+    LongerLimit,
+    ShorterLimit,
+    /// Look for slow polls, or look away.
+    ToggleLooking,
     Show(Tab),
     NextTab,
     NextPane,
@@ -120,6 +125,9 @@ fn of_letter(c: char) -> Option<Action> {
         't' => Action::OwnTasks,
         'a' => Action::Apps,
         'p' | ' ' => Action::Pause,
+        '+' => Action::LongerLimit,
+        '-' => Action::ShorterLimit,
+        'x' => Action::ToggleLooking,
         'j' => Action::Move(Motion::Lines(1)),
         'k' => Action::Move(Motion::Lines(-1)),
         'G' => Action::Move(Motion::Bottom),

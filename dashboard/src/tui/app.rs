@@ -1,7 +1,10 @@
 //! The dashboard's state apart from the data: what is shown, selected, sorted and
 //! typed. [`App::act`] is the only way a user changes it; nothing here draws.
 
-use std::time::Instant;
+use std::{
+    cmp::Ordering,
+    time::{Duration, Instant},
+};
 
 use super::{
     OutputLine,
@@ -13,7 +16,7 @@ use super::{
     theme::Theme,
 };
 use crate::{
-    client::{Message, Target},
+    client::{Change, Message, Target},
     discover::App as Found,
     model::{
         Connection, Model, SiteId, TaskId, WorkerId,
@@ -23,6 +26,8 @@ use crate::{
 
 /// How many findings have their source line read for the list.
 const SOURCES_AHEAD: usize = 64;
+/// Limits of a poll to step through, in milliseconds.
+const LIMITS_MS: &[u64] = &[1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000];
 /// Longest filter.
 const FILTER_CHARS_MAX: usize = 200;
 
@@ -55,6 +60,8 @@ pub(super) enum Effect {
     /// Look for programs: the list of them was opened.
     LookAround,
     Connect(Target),
+    /// Have the program watched in another way.
+    Configure(Change),
 }
 
 /// The dashboard's state.
@@ -278,6 +285,9 @@ impl App {
                 return Effect::LookAround;
             }
             Action::Pause => self.toggle_pause(at),
+            Action::LongerLimit => return self.step_limit(Ordering::Greater),
+            Action::ShorterLimit => return self.step_limit(Ordering::Less),
+            Action::ToggleLooking => return self.toggle_looking(),
             Action::Show(tab) => self.show(tab),
             Action::NextTab => self.show(self.next_tab()),
             Action::NextPane => self.next_pane(),
@@ -439,6 +449,31 @@ impl App {
             self.read_sources();
         }
         Effect::Nothing
+    }
+
+    /// The next limit on the ladder that is longer or shorter than the one in force.
+    fn step_limit(&self, which: Ordering) -> Effect {
+        let Some(now) = self.model().limit() else {
+            return Effect::Nothing;
+        };
+        let mut beyond = LIMITS_MS
+            .iter()
+            .map(|&ms| Duration::from_millis(ms))
+            .filter(|limit| limit.cmp(&now) == which);
+        let next = match which {
+            Ordering::Greater => beyond.next(),
+            _ => beyond.next_back(),
+        };
+        next.map_or(Effect::Nothing, |limit| {
+            Effect::Configure(Change::Limit(limit))
+        })
+    }
+
+    fn toggle_looking(&self) -> Effect {
+        match self.model().process() {
+            Some(process) => Effect::Configure(Change::Look(process.paused)),
+            None => Effect::Nothing,
+        }
     }
 
     fn connect(&mut self) -> Effect {

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use tokio::{sync::watch, time};
+use tokio::{sync::watch, task::JoinSet, time};
 
 use crate::{
-    client::{self, Message, Messages, Target},
+    client::{self, Change, Message, Messages, Target},
     discover::{self, App, Found},
     model::{Connection, Trouble},
 };
@@ -34,6 +34,8 @@ pub(super) struct Link {
     target: Option<Target>,
     messages: Option<Messages>,
     looks: time::Interval,
+    /// Changes that the program is being told of.
+    changes: JoinSet<Result<(), String>>,
     live: bool,
     /// There was a connection to `target`.
     was_live: bool,
@@ -54,6 +56,7 @@ impl Link {
             target: None,
             messages: None,
             looks,
+            changes: JoinSet::new(),
             live: false,
             was_live: false,
             warned: false,
@@ -86,6 +89,14 @@ impl Link {
         Event::Switched(self.connection())
     }
 
+    /// Has the program watched in another way; what comes of it is an event.
+    pub(super) fn configure(&mut self, change: Change) {
+        if let Some(target) = self.target.clone() {
+            self.changes
+                .spawn(async move { client::configure(&target, change).await });
+        }
+    }
+
     /// Waits for what happens next. Nothing is lost if the wait is given up.
     pub(super) async fn next(&mut self) -> Event {
         loop {
@@ -98,6 +109,11 @@ impl Link {
                 _ = self.looks.tick(), if self.searches && !self.live => {
                     if let Some(event) = self.look() {
                         return event;
+                    }
+                }
+                Some(change) = self.changes.join_next() => {
+                    if let Ok(Err(why)) = change {
+                        return Event::Warning(why);
                     }
                 }
                 Some(message) = received(&mut self.messages) => {

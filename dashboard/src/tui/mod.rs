@@ -115,6 +115,7 @@ async fn run(
                     Effect::Quit => return Ok(()),
                     Effect::LookAround => look_around(app),
                     Effect::Connect(target) => on_event(app, link.switch(target)),
+                    Effect::Configure(change) => link.configure(change),
                 }
                 changed = true;
             }

@@ -86,6 +86,13 @@ impl async_watch_server::AsyncWatch for Service {
         Err(Status::unimplemented("the dashboard does not ask for it"))
     }
 
+    async fn configure(
+        &self,
+        _: Request<v1::ConfigureRequest>,
+    ) -> Result<Response<v1::Process>, Status> {
+        Err(Status::unimplemented("an older program"))
+    }
+
     type WatchStream = Pin<Box<dyn Stream<Item = Result<v1::Update, Status>> + Send>>;
 
     async fn watch(

@@ -12,6 +12,7 @@ mod file;
 mod groups;
 mod log;
 mod select;
+pub(crate) mod sink;
 mod symbols;
 mod thread;
 mod unawaited;

@@ -273,6 +273,7 @@ impl Worker {
 
     /// Makes a finding's new state known; to the file at once if it matters.
     fn publish(&mut self, finding: Finding, at_once: bool) {
+        self.tell_program(&finding);
         if self.file.exists() {
             self.unwritten.retain(|known| known.id != finding.id);
             if at_once || !finding.ongoing {
@@ -284,6 +285,18 @@ impl Worker {
             }
         }
         self.shared.publish(finding);
+    }
+
+    /// Calls the program's function, if there is one that has not panicked yet.
+    fn tell_program(&mut self, finding: &Finding) {
+        let Some(sink) = &self.config.on_finding else {
+            return;
+        };
+        if finding.level != Level::Allow && !sink.tell(finding) {
+            self.config.on_finding = None;
+            self.log
+                .warning("the function given to `on_finding` panicked and is not called any more");
+        }
     }
 
     /// Says at the beginning what is watched, once runtimes have been built.

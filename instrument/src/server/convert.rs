@@ -194,6 +194,7 @@ pub(super) fn process(process: &findings::ProcessInfo) -> v1::Process {
         coverage: crate::coverage::list().into_iter().map(coverage).collect(),
         os: std::env::consts::OS.to_owned(),
         arch: std::env::consts::ARCH.to_owned(),
+        paused: !settings::looking(),
     }
 }
 

@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use asyncwatch_findings::humanise;
 use asyncwatch_wire::v1::{self, async_watch_server::AsyncWatch};
 use tokio::{
     sync::mpsc::{Sender, channel},
@@ -20,7 +21,7 @@ use super::{
     collect::{Collector, Seen},
     convert,
 };
-use crate::{drops, report::Reporter};
+use crate::{drops, report::Reporter, settings};
 
 /// Streams served at a time.
 const CLIENTS_MAX: usize = 8;
@@ -55,6 +56,28 @@ impl AsyncWatch for Service {
         &self,
         _: Request<v1::GetProcessRequest>,
     ) -> Result<Response<v1::Process>, Status> {
+        Ok(Response::new(convert::process(&self.reporter.process())))
+    }
+
+    async fn configure(
+        &self,
+        request: Request<v1::ConfigureRequest>,
+    ) -> Result<Response<v1::Process>, Status> {
+        let wanted = request.into_inner();
+        if let Some(ns) = wanted.max_poll_ns {
+            settings::set_limit(Duration::from_nanos(ns));
+            self.reporter.warn(format!(
+                "a dashboard set the limit of a poll to {}",
+                humanise(settings::limit())
+            ));
+        }
+        if let Some(looking) = wanted.looking {
+            settings::look(looking);
+            let what = if looking { "again" } else { "no longer" };
+            self.reporter.warn(format!(
+                "slow polls are {what} looked for: a dashboard asked for it"
+            ));
+        }
         Ok(Response::new(convert::process(&self.reporter.process())))
     }
 

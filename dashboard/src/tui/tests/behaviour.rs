@@ -6,7 +6,7 @@ use crossterm::event::{KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 
 use super::{Stage, data};
 use crate::{
-    client::Message,
+    client::{Change, Message},
     discover,
     model::{
         Connection, TaskId,
@@ -257,4 +257,16 @@ fn the_sort_column_is_always_shown() {
         let screen = stage.screen();
         assert!(screen.contains('▼') || screen.contains('▲'), "{screen}");
     }
+}
+
+#[test]
+fn the_limit_steps_up_and_down_a_ladder() {
+    let mut stage = Stage::live(80, 24);
+    let limit = |ms| Effect::Configure(Change::Limit(Duration::from_millis(ms)));
+    assert_eq!(stage.act(Action::LongerLimit), limit(200));
+    assert_eq!(stage.act(Action::ShorterLimit), limit(50));
+    assert_eq!(
+        stage.act(Action::ToggleLooking),
+        Effect::Configure(Change::Look(false))
+    );
 }

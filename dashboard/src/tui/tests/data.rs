@@ -83,6 +83,7 @@ pub(super) fn process() -> Process {
         version: "0.1.0".to_owned(),
         timing: "exact".to_owned(),
         max_poll: Some(ms(100)),
+        paused: false,
         coverage: vec![
             aspect(
                 "spawned-tasks",

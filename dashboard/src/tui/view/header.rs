@@ -154,7 +154,12 @@ fn timing(process: &Process) -> String {
         "" => String::new(),
         timing => format!(", {timing} timing"),
     };
-    format!("{limit}{timing}")
+    let paused = if process.paused {
+        ", not looking (x)"
+    } else {
+        ""
+    };
+    format!("{limit}{timing}{paused}")
 }
 
 fn drops_line<'a>(scene: &Scene<'a>) -> Line<'a> {

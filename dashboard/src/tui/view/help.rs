@@ -38,6 +38,8 @@ const KEYS: &[(&str, &str)] = &[
     ("g", "one line per spawn location instead of per task"),
     ("t", "only tasks spawned where the selected one was"),
     ("p Space", "pause the display; the program goes on"),
+    ("+ -", "a longer or shorter limit for polls, in the program"),
+    ("x", "look for slow polls in the program, or look away"),
     ("a", "other apps on this machine"),
     ("q Ctrl-C", "quit"),
 ];
