@@ -307,6 +307,12 @@ impl Builder {
 
     /// Has no effect.
     #[must_use]
+    pub fn grace(self, _: Duration) -> Builder {
+        self
+    }
+
+    /// Has no effect.
+    #[must_use]
     pub fn timing(self, _: Timing) -> Builder {
         self
     }

@@ -5,6 +5,7 @@
 //! debugging aid must not stop a service.
 
 use std::{
+    collections::BTreeMap,
     env,
     ffi::OsString,
     net::SocketAddr,
@@ -13,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use asyncwatch_findings::{Code, Level};
+use asyncwatch_findings::{Code, Level, Setting, humanise};
 
 use crate::report::sink::{Finding, Sink};
 
@@ -57,18 +58,29 @@ impl FromStr for Timing {
     }
 }
 
+/// Who said a setting.
+type Source = &'static str;
+
+const DEFAULT: Source = "default";
+const BUILDER: Source = "builder";
+
 /// Configures asyncwatch before it starts; [`install`](Builder::install) starts it.
 #[derive(Clone, Debug)]
 pub struct Builder {
     pub(crate) on: bool,
     pub(crate) max_poll: Duration,
+    pub(crate) grace: Duration,
     pub(crate) timing: Timing,
     pub(crate) addr: Option<SocketAddr>,
     pub(crate) report: Option<PathBuf>,
-    pub(crate) levels: Vec<(Code, Level)>,
-    pub(crate) limits: Vec<(Code, u64)>,
     pub(crate) warnings: Vec<String>,
     pub(crate) on_finding: Option<Sink>,
+    levels: Vec<(Code, Level, Source)>,
+    limits: Vec<(Code, u64, Source)>,
+    /// It runs under `asyncwatch check`, whose levels are the defaults.
+    checked: bool,
+    /// Of the settings that are one value, those that somebody said.
+    sources: BTreeMap<&'static str, Source>,
 }
 
 impl Default for Builder {
@@ -83,13 +95,16 @@ impl Builder {
         Builder {
             on: true,
             max_poll: DEFAULT_MAX_POLL,
+            grace: Duration::ZERO,
             timing: Timing::default(),
             addr: DEFAULT_ADDR.parse().ok(),
             report: None,
+            warnings: Vec::new(),
             levels: Vec::new(),
             limits: Vec::new(),
-            warnings: Vec::new(),
             on_finding: None,
+            checked: false,
+            sources: BTreeMap::new(),
         }
     }
 
@@ -101,6 +116,20 @@ impl Builder {
     #[must_use]
     pub fn max_poll(mut self, limit: Duration) -> Builder {
         self.max_poll = limit.max(MAX_POLL_MIN);
+        self.sources.insert("max_poll", BUILDER);
+        self
+    }
+
+    /// For how long after the start findings are only counted, because a program that
+    /// starts may block on purpose: reads its configuration, fills its caches.
+    ///
+    /// Default none; environment `ASYNCWATCH_GRACE`, as in `2s`. Findings of this time
+    /// have level allow and say why. A poll that goes on past it for the limit or
+    /// longer is a finding like any other.
+    #[must_use]
+    pub fn grace(mut self, grace: Duration) -> Builder {
+        self.grace = grace;
+        self.sources.insert("grace", BUILDER);
         self
     }
 
@@ -108,6 +137,7 @@ impl Builder {
     #[must_use]
     pub fn timing(mut self, timing: Timing) -> Builder {
         self.timing = timing;
+        self.sources.insert("timing", BUILDER);
         self
     }
 
@@ -118,7 +148,7 @@ impl Builder {
     /// the port is taken, the next free one is used; port 0 lets the system choose.
     #[must_use]
     pub fn addr(mut self, addr: SocketAddr) -> Builder {
-        self.set_addr(addr, "addr");
+        self.set_addr(addr, "addr", BUILDER);
         self
     }
 
@@ -126,6 +156,7 @@ impl Builder {
     #[must_use]
     pub fn no_server(mut self) -> Builder {
         self.addr = None;
+        self.sources.insert("addr", BUILDER);
         self
     }
 
@@ -133,7 +164,7 @@ impl Builder {
     /// environment `ASYNCWATCH_LEVELS`, as in `slow-poll=deny,never-awaited=allow`.
     #[must_use]
     pub fn level(mut self, code: Code, level: Level) -> Builder {
-        self.levels.push((code, level));
+        self.levels.push((code, level, BUILDER));
         self
     }
 
@@ -144,7 +175,7 @@ impl Builder {
     /// A wrong value is warned of when asyncwatch starts, and the default used.
     #[must_use]
     pub fn limit(mut self, code: Code, limit: &str) -> Builder {
-        if let Err(why) = self.set_limit(code, limit) {
+        if let Err(why) = self.set_limit(code, limit, BUILDER) {
             self.warnings
                 .push(format!("limit({code}) is ignored: {why}"));
         }
@@ -156,6 +187,7 @@ impl Builder {
     #[must_use]
     pub fn report(mut self, directory: impl Into<PathBuf>) -> Builder {
         self.report = Some(directory.into());
+        self.sources.insert("report", BUILDER);
         self
     }
 
@@ -181,32 +213,69 @@ impl Builder {
     }
 
     pub(crate) fn level_of(&self, code: Code) -> Level {
-        self.levels
-            .iter()
-            .rev()
-            .find(|(of, _)| *of == code)
-            .map_or(code.default_level(), |(_, level)| *level)
+        self.level_and_source(code).0
+    }
+
+    fn level_and_source(&self, code: Code) -> (Level, Source) {
+        let said = self.levels.iter().rev().find(|(of, ..)| *of == code);
+        match said {
+            Some((_, level, source)) => (*level, source),
+            None if self.checked => (code.check_level(), DEFAULT),
+            None => (code.default_level(), DEFAULT),
+        }
     }
 
     pub(crate) fn limit_of(&self, code: Code) -> u64 {
-        self.limits
-            .iter()
-            .rev()
-            .find(|(of, _)| *of == code)
-            .map(|(_, limit)| *limit)
-            .or(code.limit().map(|limit| limit.default))
-            .unwrap_or(u64::MAX)
+        self.limit_and_source(code).0
     }
 
-    fn set_limit(&mut self, code: Code, text: &str) -> Result<(), String> {
+    fn limit_and_source(&self, code: Code) -> (u64, Source) {
+        let said = self.limits.iter().rev().find(|(of, ..)| *of == code);
+        said.map(|(_, limit, source)| (*limit, *source))
+            .or(code.limit().map(|limit| (limit.default, DEFAULT)))
+            .unwrap_or((u64::MAX, DEFAULT))
+    }
+
+    /// Every setting, with who said so.
+    pub(crate) fn settings(&self) -> Vec<Setting> {
+        let setting = |name: String, value: String, source: Source| Setting {
+            name,
+            value,
+            source: source.to_owned(),
+        };
+        let one = |name: &'static str, value: String| {
+            let source = self.sources.get(name).copied().unwrap_or(DEFAULT);
+            setting(name.to_owned(), value, source)
+        };
+        let addr = self.addr.map_or("off".to_owned(), |addr| addr.to_string());
+        let mut all = vec![
+            one("max_poll", humanise(self.max_poll)),
+            one("grace", humanise(self.grace)),
+            one("timing", self.timing.as_str().to_owned()),
+            one("addr", addr),
+        ];
+        for &code in Code::ALL {
+            let (level, source) = self.level_and_source(code);
+            all.push(setting(format!("levels.{code}"), level.to_string(), source));
+        }
+        for &code in Code::ALL {
+            if let Some(limit) = code.limit() {
+                let (value, source) = self.limit_and_source(code);
+                all.push(setting(format!("limits.{code}"), limit.show(value), source));
+            }
+        }
+        all
+    }
+
+    fn set_limit(&mut self, code: Code, text: &str, source: Source) -> Result<(), String> {
         let limit = code
             .limit()
             .ok_or_else(|| match code {
-                Code::SlowPoll => "the limit of `slow-poll` is ASYNCWATCH_MAX_POLL".to_owned(),
+                Code::SlowPoll => "the limit of `slow-poll` is `max_poll`".to_owned(),
                 _ => format!("`{code}` has no limit"),
             })?
             .parse(text)?;
-        self.limits.push((code, limit));
+        self.limits.push((code, limit, source));
         Ok(())
     }
 
@@ -226,7 +295,9 @@ impl Builder {
             }
         };
         each("ASYNCWATCH", Builder::env_on);
+        each("ASYNCWATCH_CHECK", Builder::env_check);
         each("ASYNCWATCH_MAX_POLL", Builder::env_max_poll);
+        each("ASYNCWATCH_GRACE", Builder::env_grace);
         each("ASYNCWATCH_TIMING", Builder::env_timing);
         each("ASYNCWATCH_ADDR", Builder::env_addr);
         each("ASYNCWATCH_REPORT", Builder::env_report);
@@ -244,6 +315,24 @@ impl Builder {
         Ok(())
     }
 
+    fn env_check(&mut self, value: &str) -> Result<(), String> {
+        self.checked = match value {
+            "0" => false,
+            "1" => true,
+            other => return Err(format!("`{other}` is neither 0 nor 1")),
+        };
+        Ok(())
+    }
+
+    fn env_grace(&mut self, value: &str) -> Result<(), String> {
+        self.grace = match value {
+            "0" => Duration::ZERO,
+            value => parse_duration(value)?,
+        };
+        self.sources.insert("grace", "ASYNCWATCH_GRACE");
+        Ok(())
+    }
+
     fn env_max_poll(&mut self, value: &str) -> Result<(), String> {
         let limit = parse_duration(value)?;
         if limit < MAX_POLL_MIN {
@@ -252,17 +341,20 @@ impl Builder {
             ));
         }
         self.max_poll = limit.max(MAX_POLL_MIN);
+        self.sources.insert("max_poll", "ASYNCWATCH_MAX_POLL");
         Ok(())
     }
 
     fn env_timing(&mut self, value: &str) -> Result<(), String> {
         self.timing = value.parse()?;
+        self.sources.insert("timing", "ASYNCWATCH_TIMING");
         Ok(())
     }
 
     fn env_addr(&mut self, value: &str) -> Result<(), String> {
         if value == "off" {
             self.addr = None;
+            self.sources.insert("addr", "ASYNCWATCH_ADDR");
             return Ok(());
         }
         let addr = value
@@ -271,7 +363,7 @@ impl Builder {
             .map_err(|_| {
                 format!("`{value}` is not an address such as {DEFAULT_ADDR}, nor `off`")
             })?;
-        self.set_addr(addr, "ASYNCWATCH_ADDR");
+        self.set_addr(addr, "ASYNCWATCH_ADDR", "ASYNCWATCH_ADDR");
         Ok(())
     }
 
@@ -284,31 +376,48 @@ impl Builder {
     }
 
     fn env_levels(&mut self, value: &str) -> Result<(), String> {
-        for entry in value.split(',').map(str::trim).filter(|e| !e.is_empty()) {
-            let (code, level) = entry
-                .split_once('=')
-                .ok_or_else(|| format!("`{entry}` is not of the form code=level"))?;
-            let code = code.trim().parse::<Code>().map_err(|e| e.to_string())?;
-            let level = level.trim().parse::<Level>().map_err(|e| e.to_string())?;
-            self.levels.push((code, level));
-        }
+        self.each_entry("ASYNCWATCH_LEVELS", value, |builder, code, level| {
+            let level = level.parse::<Level>().map_err(|e| e.to_string())?;
+            builder.levels.push((code, level, "ASYNCWATCH_LEVELS"));
+            Ok(())
+        });
         Ok(())
     }
 
     fn env_limits(&mut self, value: &str) -> Result<(), String> {
-        for entry in value.split(',').map(str::trim).filter(|e| !e.is_empty()) {
-            let (code, limit) = entry
-                .split_once('=')
-                .ok_or_else(|| format!("`{entry}` is not of the form code=limit"))?;
-            let code = code.trim().parse::<Code>().map_err(|e| e.to_string())?;
-            self.set_limit(code, limit)?;
-        }
+        self.each_entry("ASYNCWATCH_LIMITS", value, |builder, code, limit| {
+            builder.set_limit(code, limit, "ASYNCWATCH_LIMITS")
+        });
         Ok(())
     }
 
-    fn set_addr(&mut self, addr: SocketAddr, from: &str) {
+    /// A mistake in one entry leaves the others alone.
+    fn each_entry(
+        &mut self,
+        name: &str,
+        value: &str,
+        apply: fn(&mut Builder, Code, &str) -> Result<(), String>,
+    ) {
+        for entry in value.split(',').map(str::trim).filter(|e| !e.is_empty()) {
+            let applied = match entry.split_once('=') {
+                None => Err("it is not of the form code=value".to_owned()),
+                Some((code, value)) => code
+                    .trim()
+                    .parse::<Code>()
+                    .map_err(|e| e.to_string())
+                    .and_then(|code| apply(self, code, value.trim())),
+            };
+            if let Err(why) = applied {
+                self.warnings
+                    .push(format!("`{entry}` in {name} is ignored: {why}"));
+            }
+        }
+    }
+
+    fn set_addr(&mut self, addr: SocketAddr, from: &str, source: Source) {
         if addr.ip().is_loopback() {
             self.addr = Some(addr);
+            self.sources.insert("addr", source);
         } else {
             self.warnings.push(format!(
                 "{from} is ignored: {addr} is not a loopback address, and the server knows no passwords; use 127.0.0.1:{} and forward it with `ssh -L`",
@@ -369,7 +478,9 @@ mod tests {
             ("ASYNCWATCH_ADDR", "off"),
             ("ASYNCWATCH_LEVELS", "slow-poll=deny, never-awaited=allow"),
             ("ASYNCWATCH_LIMITS", "large-future=1MiB, self-wake=9"),
+            ("ASYNCWATCH_GRACE", "1.5s"),
         ]);
+        assert_eq!(config.grace, Duration::from_millis(1_500));
         assert_eq!(config.limit_of(Code::LargeFuture), 1 << 20);
         assert_eq!(config.limit_of(Code::SelfWake), 9);
         assert_eq!(config.limit_of(Code::TaskLeaked), 10);
@@ -379,6 +490,54 @@ mod tests {
         assert_eq!(config.level_of(Code::SlowPoll), Level::Deny);
         assert_eq!(config.level_of(Code::NeverAwaited), Level::Allow);
         assert!(config.warnings.is_empty(), "{:?}", config.warnings);
+    }
+
+    #[test]
+    fn later_entries_win_and_a_mistake_spoils_no_other() {
+        let levels = "slow-poll=deny,slow-pole=warn,self-wake=loud,slow-poll=warn";
+        let config = from(&[("ASYNCWATCH_LEVELS", levels)]);
+        assert_eq!(config.level_of(Code::SlowPoll), Level::Warn);
+        let [typo, loud] = &config.warnings[..] else {
+            panic!("two warnings, not {:?}", config.warnings);
+        };
+        assert!(typo.contains("did you mean `slow-poll`?"), "{typo}");
+        assert!(loud.contains("allow, warn, deny"), "{loud}");
+    }
+
+    #[test]
+    fn a_check_has_its_own_defaults_below_everything_that_was_said() {
+        let config = from(&[("ASYNCWATCH_CHECK", "1")]);
+        assert_eq!(config.level_of(Code::SlowPoll), Level::Deny);
+        let said = Builder::new().level(Code::SlowPoll, Level::Allow);
+        let config = said.with(|name| (name == "ASYNCWATCH_CHECK").then(|| "1".into()));
+        assert_eq!(config.level_of(Code::SlowPoll), Level::Allow);
+        assert_eq!(config.level_of(Code::NeverAwaited), Level::Deny);
+    }
+
+    #[test]
+    fn every_setting_tells_who_said_it() {
+        let said = Builder::new()
+            .grace(Duration::from_secs(2))
+            .level(Code::SelfWake, Level::Allow);
+        let config = said.with(|name| match name {
+            "ASYNCWATCH_MAX_POLL" => Some("20ms".into()),
+            "ASYNCWATCH_LIMITS" => Some("large-future=64KiB".into()),
+            _ => None,
+        });
+        let settings = config.settings();
+        for (name, value, source) in [
+            ("max_poll", "20 ms", "ASYNCWATCH_MAX_POLL"),
+            ("grace", "2 s", "builder"),
+            ("timing", "exact", "default"),
+            ("levels.self-wake", "allow", "builder"),
+            ("levels.slow-poll", "warn", "default"),
+            ("limits.large-future", "64 KiB", "ASYNCWATCH_LIMITS"),
+            ("limits.task-leaked", "10", "default"),
+        ] {
+            let found = settings.iter().find(|setting| setting.name == name);
+            let found = found.expect("it is listed");
+            assert_eq!((&*found.value, &*found.source), (value, source), "{name}");
+        }
     }
 
     #[test]

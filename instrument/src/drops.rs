@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use asyncwatch_findings::Drop;
+use asyncwatch_findings::{Code, Drop};
 
 /// The bounded things.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,8 +17,10 @@ pub(crate) enum What {
     Sites,
     /// Distinct task names.
     Names,
-    /// Slow polls whose end could not be queued.
-    Events,
+    /// Occurrences of a kind of finding that could not be queued.
+    Events(Code),
+    /// Warnings about the configuration or the system that could not be queued.
+    Warnings,
     /// Attempts to capture a stack that failed while the poll went on.
     Captures,
     /// Distinct findings past the bound.
@@ -29,33 +31,56 @@ pub(crate) enum What {
     Clients,
 }
 
-const COUNT: usize = What::Clients as usize + 1;
-
-static COUNTS: [AtomicU64; COUNT] = [const { AtomicU64::new(0) }; COUNT];
-
-const ALL: [What; COUNT] = [
+const PLAIN: &[What] = &[
     What::Tasks,
     What::Polls,
     What::Threads,
     What::Sites,
     What::Names,
-    What::Events,
+    What::Warnings,
     What::Captures,
     What::Findings,
     What::Writes,
     What::Clients,
 ];
 
+const COUNT: usize = PLAIN.len() + Code::ALL.len();
+
+static COUNTS: [AtomicU64; COUNT] = [const { AtomicU64::new(0) }; COUNT];
+
+impl What {
+    fn counter(self) -> &'static AtomicU64 {
+        let at = match self {
+            What::Events(code) => PLAIN.len() + code as usize,
+            What::Tasks => 0,
+            What::Polls => 1,
+            What::Threads => 2,
+            What::Sites => 3,
+            What::Names => 4,
+            What::Warnings => 5,
+            What::Captures => 6,
+            What::Findings => 7,
+            What::Writes => 8,
+            What::Clients => 9,
+        };
+        &COUNTS[at]
+    }
+}
+
 /// Counts one.
 pub(crate) fn count(what: What) {
-    COUNTS[what as usize].fetch_add(1, Relaxed);
+    what.counter().fetch_add(1, Relaxed);
 }
 
 /// Everything with a count above zero.
 pub(crate) fn list() -> Vec<Drop> {
-    ALL.iter()
-        .filter_map(|&what| {
-            let count = COUNTS[what as usize].load(Relaxed);
+    let events = Code::ALL.iter().map(|&code| What::Events(code));
+    PLAIN
+        .iter()
+        .copied()
+        .chain(events)
+        .filter_map(|what| {
+            let count = what.counter().load(Relaxed);
             (count > 0).then(|| describe(what, count))
         })
         .collect()
@@ -63,6 +88,14 @@ pub(crate) fn list() -> Vec<Drop> {
 
 fn describe(what: What, count: u64) -> Drop {
     let (name, detail) = match what {
+        What::Events(code) => {
+            return Drop {
+                what: format!("{code}-events"),
+                count,
+                detail: "they came faster than they could be reported, and are in no count"
+                    .to_owned(),
+            };
+        }
         What::Tasks => (
             "tasks",
             "tasks beyond the 1,048,576 that are watched at a time",
@@ -77,9 +110,9 @@ fn describe(what: What, count: u64) -> Drop {
             "spawn locations beyond 4,096; their tasks are added up under one",
         ),
         What::Names => ("names", "task names beyond 4,096 distinct ones"),
-        What::Events => (
-            "events",
-            "slow polls and dropped futures that came faster than they could be reported",
+        What::Warnings => (
+            "warnings",
+            "warnings about settings or the system that came all at once",
         ),
         What::Captures => (
             "captures",
@@ -96,5 +129,24 @@ fn describe(what: What, count: u64) -> Drop {
         what: name.to_owned(),
         count,
         detail: detail.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_has_a_counter_of_its_own() {
+        let events = Code::ALL.iter().map(|&code| What::Events(code));
+        let mut counters: Vec<*const AtomicU64> = PLAIN
+            .iter()
+            .copied()
+            .chain(events)
+            .map(|what| what.counter() as *const AtomicU64)
+            .collect();
+        counters.sort_unstable();
+        counters.dedup();
+        assert_eq!(counters.len(), COUNT);
     }
 }

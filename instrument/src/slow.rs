@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use asyncwatch_findings::TaskRef;
+use asyncwatch_findings::{Code, TaskRef};
 use crossbeam_queue::ArrayQueue;
 
 use crate::{
@@ -76,7 +76,7 @@ pub(crate) fn prepare() {
 /// Queues an end; counts it as dropped if there is no room.
 pub(crate) fn push(end: SlowEnd) {
     if ENDS.push(end).is_err() {
-        drops::count(drops::What::Events);
+        drops::count(drops::What::Events(Code::SlowPoll));
     }
 }
 

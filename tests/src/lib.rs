@@ -40,6 +40,9 @@ pub fn asyncwatch() -> Command {
         "ASYNCWATCH_ADDR",
         "ASYNCWATCH_REPORT",
         "ASYNCWATCH_LEVELS",
+        "ASYNCWATCH_LIMITS",
+        "ASYNCWATCH_GRACE",
+        "ASYNCWATCH_CHECK",
     ] {
         command.env_remove(name);
     }

@@ -254,6 +254,8 @@ fn finding(wire: v1::Finding) -> Option<findings::Finding> {
         help: known(&wire.help, TEXT_MAX),
         notes: lines(&wire.notes),
         fingerprint: clean(&wire.fingerprint, NAME_MAX),
+        // Told in the notes.
+        allowed: None,
     })
 }
 

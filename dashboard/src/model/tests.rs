@@ -101,6 +101,7 @@ fn finding(id: u64, ongoing: bool, last_unix_ns: u64) -> Finding {
         help: None,
         notes: Vec::new(),
         fingerprint: String::new(),
+        allowed: None,
     }
 }
 

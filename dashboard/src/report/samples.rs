@@ -72,6 +72,7 @@ pub(crate) fn slow_poll() -> Finding {
         help: Some("use `tokio::time::sleep(..).await`".to_owned()),
         notes: Vec::new(),
         fingerprint: "0123456789abcdef".to_owned(),
+        allowed: None,
     }
 }
 
@@ -140,6 +141,7 @@ pub(crate) fn process(pid: u32, findings: Vec<Finding>) -> Watched {
                     "tasks on a LocalSet are watched only if wrapped in `.watched()`",
                 ),
             ],
+            settings: Vec::new(),
         },
         findings: findings
             .into_iter()

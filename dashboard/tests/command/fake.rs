@@ -60,6 +60,9 @@ impl Scene {
         for variable in [
             "ASYNCWATCH",
             "ASYNCWATCH_LEVELS",
+            "ASYNCWATCH_LIMITS",
+            "ASYNCWATCH_GRACE",
+            "ASYNCWATCH_CHECK",
             "ASYNCWATCH_MAX_POLL",
             "ASYNCWATCH_REPORT",
             "ASYNCWATCH_ADDR",
@@ -180,6 +183,7 @@ pub(crate) fn slow_poll(level: Level) -> Finding {
         stacks: Vec::new(),
         help: None,
         notes: Vec::new(),
+        allowed: None,
     }
 }
 

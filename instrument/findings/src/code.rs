@@ -224,14 +224,63 @@ pub struct UnknownName {
 
 impl fmt::Display for UnknownName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "unknown {} `{}`; known are {}",
-            self.what,
-            self.name,
-            self.known.join(", ")
-        )
+        let UnknownName { what, name, known } = self;
+        write!(f, "unknown {what} `{name}`")?;
+        match nearest(name, known) {
+            Some(near) => write!(f, "; did you mean `{near}`?"),
+            None => write!(f, "; known are {}", known.join(", ")),
+        }
     }
 }
 
+/// The known name that `name` is most likely a mistyped form of.
+pub fn nearest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
+    let near = known.iter().min_by_key(|known| edits(name, known))?;
+    (edits(name, near) <= 2).then_some(near)
+}
+
+/// How many letters have to be added, removed or replaced to make one of the other.
+fn edits(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.bytes().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, y) in b.bytes().enumerate() {
+            let replaced = diagonal + usize::from(x != y);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
 impl std::error::Error for UnknownName {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_back() {
+        for code in Code::ALL {
+            assert_eq!(code.as_str().parse(), Ok(*code));
+        }
+        for level in Level::ALL {
+            assert_eq!(level.as_str().parse(), Ok(*level));
+        }
+    }
+
+    #[test]
+    fn typing_errors_are_told_from_inventions() {
+        let wrong = |name: &str| name.parse::<Code>().expect_err("wrong").to_string();
+        assert_eq!(
+            wrong("slow-pole"),
+            "unknown finding code `slow-pole`; did you mean `slow-poll`?"
+        );
+        assert!(wrong("slow_poll").ends_with("did you mean `slow-poll`?"));
+        assert!(wrong("nonsense").contains("known are slow-poll, starved-worker"));
+        assert_eq!(
+            "loud".parse::<Level>().expect_err("wrong").to_string(),
+            "unknown level `loud`; known are allow, warn, deny"
+        );
+    }
+}

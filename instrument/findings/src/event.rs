@@ -65,6 +65,20 @@ pub struct ProcessInfo {
     pub max_poll_ms: f64,
     /// What is watched and what is not.
     pub coverage: Vec<Coverage>,
+    /// How it was told to watch.
+    #[serde(default)]
+    pub settings: Vec<Setting>,
+}
+
+/// One setting that a process runs with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Setting {
+    /// As in `asyncwatch.toml`: `max_poll`, `levels.slow-poll`, `limits.large-future`.
+    pub name: String,
+    /// As people write it.
+    pub value: String,
+    /// Who said so: `default`, `builder` or the name of an environment variable.
+    pub source: String,
 }
 
 /// One aspect of what can be seen.

@@ -78,6 +78,9 @@ pub struct Finding {
     pub notes: Vec<String>,
     /// Stable over line shifts, runs and machines.
     pub fingerprint: String,
+    /// Why it counts at level allow, where somebody said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allowed: Option<Allowed>,
 }
 
 impl Finding {
@@ -110,8 +113,18 @@ impl Finding {
             help: None,
             notes: Vec::new(),
             fingerprint: String::new(),
+            allowed: None,
         }
     }
+}
+
+/// A finding that is known and meant to be passed over.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Allowed {
+    /// Why, in somebody's words.
+    pub reason: String,
+    /// Who says so: a place in a file such as `asyncwatch.toml:12`, or `grace`.
+    pub source: String,
 }
 
 /// Why a poll took long.

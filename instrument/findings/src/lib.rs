@@ -23,9 +23,9 @@ mod repeats;
 mod source;
 
 pub use attribute::telling_stack;
-pub use code::{Code, Level, UnknownName};
-pub use event::{Coverage, Drop, Event, ProcessInfo, Totals};
-pub use finding::{Class, Finding, Frame, Location, Stack, TaskRef};
+pub use code::{Code, Level, UnknownName, nearest};
+pub use event::{Coverage, Drop, Event, ProcessInfo, Setting, Totals};
+pub use finding::{Allowed, Class, Finding, Frame, Location, Stack, TaskRef};
 pub use fingerprint::fingerprint;
 pub use frames::{
     Blame, Owner, aborted_or_shut_down, blame, in_block_in_place, in_blocking_closure, mark, owner,

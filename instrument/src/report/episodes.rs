@@ -35,6 +35,8 @@ pub(super) struct Episode {
     samples: u32,
     /// The finding it was counted in, once it was.
     pub(super) finding: Option<u64>,
+    /// That finding is one that the grace at start allows.
+    pub(super) excused_at_start: bool,
     /// Whether its begin was shown in the log.
     pub(super) announced: bool,
 }

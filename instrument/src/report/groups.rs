@@ -21,7 +21,9 @@ pub(super) struct Groups {
 struct Site {
     fingerprint: String,
     /// The machine's doing and the program's are never one finding.
-    excused: bool,
+    descheduled: bool,
+    /// Neither are what is allowed and what is not.
+    allowed: bool,
     /// The line of the call that blocks or of the future that is forgotten. A function
     /// that is slow by itself is one problem, whichever of its lines was seen.
     line: Option<u32>,
@@ -32,7 +34,8 @@ impl Site {
         let line = occurrence.culprit.as_ref().and_then(|frame| frame.line);
         Site {
             fingerprint: occurrence.fingerprint.clone(),
-            excused: occurrence.class == Some(Class::Descheduled),
+            descheduled: occurrence.class == Some(Class::Descheduled),
+            allowed: occurrence.allowed.is_some(),
             line: line.filter(|_| {
                 occurrence.code != Code::SlowPoll || occurrence.blocking_frame.is_some()
             }),
@@ -43,13 +46,19 @@ impl Site {
 struct Group {
     finding: Finding,
     repeats: Repeats,
+    shown: bool,
+    /// It was due and there was no room in the log.
+    owed: bool,
 }
 
 /// What became of an occurrence.
 pub(super) struct Counted {
     pub(super) finding: Finding,
-    /// Whether the log should show it: the 1st, 2nd, 4th, 8th … of its site.
-    pub(super) show: bool,
+    /// Whether it is worth showing: the 1st, 2nd, 4th, 8th … of its site, or the next
+    /// after one of these that was not shown.
+    pub(super) due: bool,
+    /// None of its site was shown yet.
+    pub(super) new: bool,
 }
 
 impl Groups {
@@ -71,6 +80,8 @@ impl Groups {
         let group = self.all.entry(id).or_insert(Group {
             finding: Finding { id, ..occurrence },
             repeats: Repeats::default(),
+            shown: false,
+            owed: false,
         });
         Some(group.counted())
     }
@@ -78,6 +89,21 @@ impl Groups {
     /// The id that the next new site will get.
     pub(super) fn next_id(&self) -> u64 {
         self.all.len() as u64 + 1
+    }
+
+    /// Remembers whether a finding that was due was shown.
+    pub(super) fn note_shown(&mut self, id: u64, shown: bool) {
+        if let Some(group) = self.all.get_mut(&id) {
+            group.shown |= shown;
+            group.owed = !shown;
+        }
+    }
+
+    /// The newest occurrence goes on, but counts elsewhere from now on.
+    pub(super) fn end(&mut self, id: u64) -> Option<Finding> {
+        let group = self.all.get_mut(&id)?;
+        group.finding.ongoing = false;
+        Some(group.finding.clone())
     }
 
     /// Tells more of an occurrence that was counted before.
@@ -91,7 +117,8 @@ impl Groups {
 impl Group {
     fn counted(&mut self) -> Counted {
         Counted {
-            show: self.repeats.record().is_some(),
+            due: self.repeats.record().is_some() || self.owed,
+            new: !self.shown,
             finding: self.finding.clone(),
         }
     }

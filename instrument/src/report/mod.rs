@@ -11,6 +11,8 @@ mod episodes;
 mod file;
 mod groups;
 mod log;
+mod pace;
+mod queue;
 mod select;
 pub(crate) mod sink;
 mod symbols;
@@ -20,20 +22,16 @@ mod unawaited;
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
+        mpsc::{SyncSender, sync_channel},
     },
     time::{Duration, Instant},
 };
 
-use asyncwatch_findings::{Finding, ProcessInfo};
+use asyncwatch_findings::{Code, Finding, ProcessInfo};
 pub(crate) use detected::{Detected, Place};
 pub(crate) use unawaited::DroppedUnawaited;
 
 use crate::{config::Builder, drops, watchdog::PollReport};
-
-/// Each entry is a report of a slow poll or of a dropped future: some KiB with its
-/// stacks, so a few MiB at most.
-const QUEUE: usize = 1_024;
 
 /// What reaches the reporter.
 enum Event {
@@ -47,10 +45,22 @@ enum Event {
     Finish(SyncSender<()>),
 }
 
+impl Event {
+    /// The kind of finding it may become.
+    fn code(&self) -> Option<Code> {
+        match self {
+            Event::Poll(_) => Some(Code::SlowPoll),
+            Event::Unawaited(_) => Some(Code::NeverAwaited),
+            Event::Detected(detected) => Some(detected.code),
+            Event::Warning(_) | Event::Address(_) | Event::Finish(_) => None,
+        }
+    }
+}
+
 /// The way to the reporter's thread.
 #[derive(Clone, Debug)]
 pub(crate) struct Reporter {
-    events: Option<SyncSender<Event>>,
+    events: Option<queue::Sender>,
     shared: Arc<Shared>,
 }
 
@@ -70,7 +80,7 @@ pub(crate) struct Versioned {
 
 /// Starts the reporter's thread.
 pub(crate) fn start(config: &Builder) -> Reporter {
-    let (events, incoming): (_, Receiver<Event>) = sync_channel(QUEUE);
+    let (events, incoming) = queue::queue();
     let shared = Arc::new(Shared::default());
     *lock(&shared.process) = thread::process(config);
     let started = thread::spawn(config, incoming, shared.clone());
@@ -117,7 +127,7 @@ impl Reporter {
         let started = Instant::now();
         let (done, wait) = sync_channel(1);
         // The queue may be full of what is still to be written.
-        while let Err(TrySendError::Full(_)) = events.try_send(Event::Finish(done.clone())) {
+        while !events.send(Event::Finish(done.clone())) {
             if started.elapsed() >= at_most {
                 return;
             }
@@ -154,8 +164,9 @@ impl Reporter {
 
     fn send(&self, event: Event) {
         let Some(events) = &self.events else { return };
-        if let Err(TrySendError::Full(_)) = events.try_send(event) {
-            drops::count(drops::What::Events);
+        let code = event.code();
+        if !events.send(event) {
+            drops::count(code.map_or(drops::What::Warnings, drops::What::Events));
         }
     }
 }

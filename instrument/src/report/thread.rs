@@ -2,16 +2,13 @@
 
 use std::{
     io,
-    sync::{
-        Arc,
-        mpsc::{Receiver, RecvTimeoutError},
-    },
+    sync::{Arc, mpsc::RecvTimeoutError},
     thread,
     time::{Duration, Instant},
 };
 
 use asyncwatch_findings::{
-    Code, Event as Line, Finding, Level, ProcessInfo, Totals, humanise, message,
+    Allowed, Code, Event as Line, Finding, Level, ProcessInfo, Totals, humanise, message,
 };
 
 use super::{
@@ -21,6 +18,8 @@ use super::{
     groups::{Counted, Groups},
     lock,
     log::Log,
+    pace::{LeftOut, Occurrence, Pace},
+    queue::Receiver,
     symbols::Symbols,
     unawaited::{self, Places},
 };
@@ -37,13 +36,12 @@ use crate::{
 const INTRODUCTION: Duration = Duration::from_millis(300);
 /// Between totals in the report stream, and between writes of one busy finding.
 const SETTLE: Duration = Duration::from_millis(500);
+/// Findings written at once between two of these; more are written together then, so
+/// that a flood costs the disk no more than some MiB a second.
+const AT_ONCE_MAX: u32 = 32;
 
 /// Starts the thread.
-pub(super) fn spawn(
-    config: &Builder,
-    incoming: Receiver<Event>,
-    shared: Arc<Shared>,
-) -> io::Result<()> {
+pub(super) fn spawn(config: &Builder, incoming: Receiver, shared: Arc<Shared>) -> io::Result<()> {
     let mut worker = Worker::new(config.clone(), shared);
     thread::Builder::new()
         .name("asyncwatch-rep".to_owned())
@@ -72,6 +70,7 @@ pub(super) fn process(config: &Builder) -> ProcessInfo {
         timing: config.timing.as_str().to_owned(),
         max_poll_ms: config.max_poll.as_secs_f64() * 1_000.0,
         coverage: coverage::list(),
+        settings: config.settings(),
     }
 }
 
@@ -94,9 +93,14 @@ struct Worker {
     episodes: Episodes,
     places: Places,
     groups: Groups,
+    pace: Pace,
+    /// As it was last said at an end.
+    left_out: Vec<LeftOut>,
     introduced: bool,
     /// Findings whose newest state is not in the file yet.
     unwritten: Vec<Finding>,
+    written_at_once: u32,
+    started_unix_ns: u64,
     totals: Totals,
     drops: Vec<asyncwatch_findings::Drop>,
     /// As it was last written.
@@ -129,8 +133,12 @@ impl Worker {
             episodes: Episodes::default(),
             places: Places::default(),
             groups: Groups::default(),
+            pace: Pace::default(),
+            left_out: Vec::new(),
             introduced: false,
             unwritten: Vec::new(),
+            written_at_once: 0,
+            started_unix_ns: clock::now_unix_ns(),
             totals: Totals::default(),
             drops: Vec::new(),
             process: None,
@@ -139,14 +147,14 @@ impl Worker {
         }
     }
 
-    fn run(&mut self, incoming: &Receiver<Event>) {
+    fn run(&mut self, incoming: &Receiver) {
         let started = Instant::now();
         for warning in std::mem::take(&mut self.config.warnings) {
             self.log.warning(&warning);
         }
         self.write_process();
         loop {
-            let event = incoming.recv_timeout(SETTLE.min(INTRODUCTION));
+            let event = incoming.next(SETTLE.min(INTRODUCTION));
             if started.elapsed() >= INTRODUCTION {
                 self.introduce();
             }
@@ -175,6 +183,7 @@ impl Worker {
                 self.introduced = true;
                 self.write_process();
                 self.settle();
+                self.say_what_was_left_out();
                 self.write_end();
                 // The asker may have given up waiting.
                 let _ = done.try_send(());
@@ -190,10 +199,11 @@ impl Worker {
             let mut symbols = Symbols::new();
             let located = Episode::located(report, &mut symbols);
             self.symbols = Some(symbols);
-            let preliminary = Finding {
+            let mut preliminary = Finding {
                 id: self.groups.next_id(),
                 ..compose::slow_poll(report, &located, level)
             };
+            self.excuse_start(&mut preliminary);
             preliminary_id = Some(preliminary.id);
             self.write_process();
             self.write_totals();
@@ -212,7 +222,14 @@ impl Worker {
         self.episodes.keep(report, episode);
     }
 
-    fn slow_poll(&mut self, report: &PollReport, episode: &mut Episode, finding: Finding) {
+    fn slow_poll(&mut self, report: &PollReport, episode: &mut Episode, mut finding: Finding) {
+        self.excuse_start(&mut finding);
+        let outlasts_grace = episode.excused_at_start && finding.allowed.is_none();
+        if let Some(id) = episode.finding.take_if(|_| outlasts_grace)
+            && let Some(finding) = self.groups.end(id)
+        {
+            self.publish(finding, true);
+        }
         if let Some(id) = episode.finding {
             if let Some(finding) = self.groups.update(id, finding) {
                 if episode.announced {
@@ -222,19 +239,63 @@ impl Worker {
             }
             return;
         }
-        if let Some(Counted { finding, show }) = self.groups.count(finding) {
-            episode.finding = Some(finding.id);
-            let show = show && finding.level != Level::Allow;
-            if show {
-                self.log.finding(&finding);
-            }
-            episode.announced = show;
-            self.publish(finding, true);
+        episode.excused_at_start = finding.allowed.is_some();
+        if let Some(counted) = self.groups.count(finding) {
+            episode.finding = Some(counted.finding.id);
+            episode.announced = self.show(&counted, 1);
+            self.publish(counted.finding, counted.due);
         }
     }
 
+    /// Shows an occurrence, or several told as one, if it is its turn; whether it did.
+    fn show(&mut self, counted: &Counted, times: u64) -> bool {
+        let finding = &counted.finding;
+        if finding.level == Level::Allow {
+            return false;
+        }
+        let occurrence = Occurrence {
+            code: finding.code,
+            place: finding.id,
+            times: times.max(1),
+            due: counted.due,
+            new: counted.new,
+        };
+        let show = self.pace.take(occurrence, Instant::now());
+        if counted.due {
+            self.groups.note_shown(finding.id, show);
+        }
+        if show {
+            self.log.finding(finding);
+        }
+        show
+    }
+
+    /// What a program does while it starts may be meant: within its grace it is counted
+    /// and no more.
+    fn excuse_start(&self, finding: &mut Finding) {
+        let grace = self.config.grace;
+        // Of a poll, the part after the grace has to be slow by itself.
+        let until = grace + finding.limit.unwrap_or_default();
+        let since = finding.last_unix_ns.saturating_sub(self.started_unix_ns);
+        if grace.is_zero() || Duration::from_nanos(since) >= until {
+            return;
+        }
+        let grace = humanise(grace);
+        finding.level = Level::Allow;
+        finding.allowed = Some(Allowed {
+            reason: format!("within {grace} after the start"),
+            source: "grace".to_owned(),
+        });
+        finding.notes.push(format!(
+            "allowed: it was seen within {grace} after the start, the grace that was set"
+        ));
+    }
+
     /// One line when a poll that was shown goes on or ends.
-    fn follow_up(&self, report: &PollReport, finding: &Finding) {
+    fn follow_up(&mut self, report: &PollReport, finding: &Finding) {
+        if !self.pace.follow_up(finding.code, Instant::now()) {
+            return;
+        }
         let place = match &finding.culprit {
             Some(culprit) => format!("`{}`", message::frame_label(culprit)),
             None => message::task_name(finding.task.as_ref()),
@@ -252,22 +313,21 @@ impl Worker {
         let Some(finding) = unawaited::judge(dropped, symbols, &mut self.places, level) else {
             return;
         };
-        if let Some(Counted { finding, show }) = self.groups.count(finding) {
-            if show {
-                self.log.finding(&finding);
-            }
-            self.publish(finding, show);
-        }
+        self.count(finding);
     }
 
     fn detected(&mut self, detected: Detected) {
         let symbols = self.symbols.get_or_insert_with(Symbols::new);
         let finding = detected.into_finding(symbols);
-        if let Some(Counted { finding, show }) = self.groups.count(finding) {
-            if show {
-                self.log.finding(&finding);
-            }
-            self.publish(finding, true);
+        self.count(finding);
+    }
+
+    fn count(&mut self, mut finding: Finding) {
+        self.excuse_start(&mut finding);
+        let times = finding.count;
+        if let Some(counted) = self.groups.count(finding) {
+            self.show(&counted, times);
+            self.publish(counted.finding, counted.due);
         }
     }
 
@@ -276,7 +336,9 @@ impl Worker {
         self.tell_program(&finding);
         if self.file.exists() {
             self.unwritten.retain(|known| known.id != finding.id);
-            if at_once || !finding.ongoing {
+            let room = self.written_at_once < AT_ONCE_MAX;
+            if at_once || (room && !finding.ongoing) {
+                self.written_at_once += 1;
                 self.write_process();
                 self.write_totals();
                 self.write(&Line::Finding(Box::new(finding.clone())));
@@ -343,6 +405,17 @@ impl Worker {
         self.file.write(line);
     }
 
+    /// Findings that the log did not show, if any were added since this was last said.
+    fn say_what_was_left_out(&mut self) {
+        let left_out = self.pace.since_start();
+        for kind in &left_out {
+            if !self.left_out.contains(kind) {
+                self.log.note(&kind.of_all());
+            }
+        }
+        self.left_out = left_out;
+    }
+
     /// The program may say twice that it ends: at the end of `main`, and at exit.
     fn write_end(&mut self) {
         if !self.ended {
@@ -356,6 +429,10 @@ impl Worker {
     /// Writes what has changed but was not worth a line each time.
     fn settle(&mut self) {
         self.settled = Instant::now();
+        self.written_at_once = 0;
+        for left_out in self.pace.ended(self.settled) {
+            self.log.note(&left_out.of_a_minute());
+        }
         if !self.file.exists() {
             return;
         }

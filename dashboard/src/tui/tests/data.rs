@@ -274,6 +274,7 @@ pub(super) fn slow_poll() -> Finding {
         help: Some("use `tokio::time::sleep(backoff).await`, which lets the worker's other tasks run meanwhile".to_owned()),
         notes: vec!["`asyncwatch explain slow-poll` tells more".to_owned()],
         fingerprint: "slow-poll:shop::session::load:std::thread::sleep".to_owned(),
+        allowed: None,
     }
 }
 
@@ -345,6 +346,7 @@ fn never_awaited() -> Finding {
         first_unix_ns: NOW - 3_700 * SECOND,
         help: Some("await it, or spawn it".to_owned()),
         fingerprint: "never-awaited:shop::audit::record".to_owned(),
+        allowed: None,
         ..hashing()
     }
 }
