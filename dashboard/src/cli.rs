@@ -2,7 +2,13 @@
 //!
 //! Only words and their meaning; each command is a module of its own.
 
-use std::{ffi::OsString, path::Path, process::ExitCode, time::Duration};
+use std::{
+    env,
+    ffi::OsString,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
 
 use anyhow::Context;
 use asyncwatch_findings::{Code, Level};
@@ -11,6 +17,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::{
     check,
     client::Target,
+    config::{CodeLimit, Config, Flags, Said, Settings, Source},
     explain, ps,
     report::{Output, say},
     run,
@@ -19,7 +26,7 @@ use crate::{
 /// Wrong usage, or nothing was watched.
 pub(crate) const EXIT_UNUSABLE: u8 = 2;
 
-const ABOUT: &str = "Finds what blocks a tokio program: slow polls, caught while they block, and futures nobody awaited";
+const ABOUT: &str = "Finds what is wrong in a tokio program: polls that block, caught while they block, tasks and wakers that are lost, futures nobody awaited";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -110,7 +117,7 @@ pub(crate) struct CheckArgs {
     #[arg(long = "report", value_name = "FORMAT=PATH")]
     pub(crate) reports: Vec<Output>,
 
-    /// Findings of this kind fail the check (the default for all of them)
+    /// Findings of this kind fail the check; `asyncwatch explain` lists the codes
     #[arg(long, value_name = "CODE")]
     deny: Vec<Code>,
 
@@ -139,6 +146,16 @@ pub(crate) struct WatchArgs {
     #[arg(long, value_name = "DURATION", value_parser = parse_limit)]
     pub(crate) max_poll: Option<Duration>,
 
+    /// From where on something is a finding, such as `large-future=64KiB`; may be repeated
+    ///
+    /// `asyncwatch explain CODE` tells what the limit of a kind of finding means.
+    #[arg(long = "limit", value_name = "CODE=VALUE")]
+    pub(crate) limits: Vec<CodeLimit>,
+
+    /// File to read instead of the next `asyncwatch.toml` upward from here
+    #[arg(long, value_name = "PATH")]
+    pub(crate) config: Option<PathBuf>,
+
     /// Show the stack below each finding
     #[arg(long)]
     pub(crate) stacks: bool,
@@ -147,14 +164,38 @@ pub(crate) struct WatchArgs {
 impl CheckArgs {
     /// The level of each kind of finding that was named; a kind that is named
     /// twice gets the more serious level.
-    pub(crate) fn levels(&self) -> Vec<(Code, Level)> {
-        let at = |codes: &[Code], level| codes.iter().map(move |&code| (code, level)).collect();
-        let named: [Vec<_>; 3] = [
-            at(&self.allow, Level::Allow),
-            at(&self.warn, Level::Warn),
-            at(&self.deny, Level::Deny),
+    pub(crate) fn levels(&self) -> Vec<Said<(Code, Level)>> {
+        let named = [
+            (&self.allow, Level::Allow, "--allow"),
+            (&self.warn, Level::Warn, "--warn"),
+            (&self.deny, Level::Deny, "--deny"),
         ];
-        named.concat()
+        let each = named.into_iter().flat_map(|(codes, level, flag)| {
+            codes.iter().map(move |&code| Said {
+                value: (code, level),
+                source: Source::Flag(flag),
+            })
+        });
+        each.collect()
+    }
+}
+
+impl WatchArgs {
+    /// The project's configuration, and what follows from it, the environment and
+    /// these flags.
+    pub(crate) fn settings(
+        &self,
+        levels: Vec<Said<(Code, Level)>>,
+    ) -> anyhow::Result<(Config, Settings)> {
+        let directory = env::current_dir().context("there is no current directory")?;
+        let config = Config::load(self.config.as_deref(), &directory)?;
+        let flags = Flags {
+            max_poll: self.max_poll,
+            levels,
+            limits: self.limits.clone(),
+        };
+        let settings = Settings::resolve(&config, |name| env::var_os(name), &flags);
+        Ok((config, settings))
     }
 }
 
@@ -223,7 +264,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
     }
 }
 
-fn parse_duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     let duration = humantime::parse_duration(text)
         .map_err(|error| format!("{error}; write it as `10s`, `250ms` or `1.5s`"))?;
     match duration {
@@ -235,7 +276,7 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
 /// Shorter limits than this are not watched for.
 const MAX_POLL_MIN: Duration = Duration::from_millis(1);
 
-fn parse_limit(text: &str) -> Result<Duration, String> {
+pub(crate) fn parse_limit(text: &str) -> Result<Duration, String> {
     match parse_duration(text)? {
         limit if limit < MAX_POLL_MIN => Err("the shortest limit is 1ms".to_owned()),
         limit => Ok(limit),
@@ -309,11 +350,9 @@ mod tests {
             panic!("it is a check");
         };
         let last = |code| {
-            args.levels()
-                .into_iter()
-                .rev()
-                .find(|(of, _)| *of == code)
-                .map(|(_, level)| level)
+            let levels = args.levels();
+            let named = levels.iter().rev().find(|said| said.value.0 == code);
+            named.map(|said| said.value.1)
         };
         assert_eq!(last(Code::SlowPoll), Some(Level::Deny));
         assert_eq!(last(Code::NeverAwaited), Some(Level::Warn));
@@ -337,7 +376,11 @@ mod tests {
             ),
             (
                 &["asyncwatch", "check", "--deny", "slow-pole", "true"],
-                "known are slow-poll, never-awaited",
+                "did you mean `slow-poll`?",
+            ),
+            (
+                &["asyncwatch", "check", "--limit", "large-future", "true"],
+                "CODE=VALUE",
             ),
             (
                 &["asyncwatch", "check", "--report", "pdf=x", "true"],

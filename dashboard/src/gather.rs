@@ -15,15 +15,14 @@ use std::{
     fs,
     os::unix::fs::PermissionsExt,
     path::Path,
-    time::Duration,
 };
 
 use anyhow::Context;
-use asyncwatch_findings::{Code, Level};
 use tempfile::TempDir;
 
 pub(crate) use self::stream::Watched;
 use self::{budget::Budget, stream::Stream};
+use crate::config::Settings;
 
 /// Most report streams that are read; `cargo test` of a large workspace starts a
 /// few hundred processes.
@@ -31,9 +30,10 @@ const STREAMS_MAX: usize = 4_096;
 
 /// What instrumented processes are told to do.
 #[derive(Clone, Debug)]
-pub(crate) struct Orders {
-    pub(crate) max_poll: Option<Duration>,
-    pub(crate) levels: Vec<(Code, Level)>,
+pub(crate) struct Orders<'a> {
+    pub(crate) settings: &'a Settings,
+    /// The levels of a check are their defaults.
+    pub(crate) checked: bool,
     /// Value of `ASYNCWATCH_ADDR`: `off` or an address.
     pub(crate) addr: &'static str,
 }
@@ -71,22 +71,16 @@ impl Gathering {
     }
 
     /// The variables to set for the command.
-    pub(crate) fn environment(&self, orders: &Orders) -> Vec<(&'static str, OsString)> {
-        let mut variables = vec![
+    pub(crate) fn environment(&self, orders: &Orders<'_>) -> Vec<(&'static str, OsString)> {
+        let checked = if orders.checked { "1" } else { "0" };
+        let ours = [
             ("ASYNCWATCH", OsString::from("1")),
             ("ASYNCWATCH_REPORT", self.directory.path().into()),
             ("ASYNCWATCH_ADDR", orders.addr.into()),
+            ("ASYNCWATCH_CHECK", checked.into()),
         ];
-        if let Some(limit) = orders.max_poll {
-            variables.push((
-                "ASYNCWATCH_MAX_POLL",
-                format!("{}ns", limit.as_nanos()).into(),
-            ));
-        }
-        if !orders.levels.is_empty() {
-            variables.push(("ASYNCWATCH_LEVELS", levels(&orders.levels).into()));
-        }
-        variables
+        let settings = orders.settings.environment();
+        ours.into_iter().chain(settings).collect()
     }
 
     /// Reads what is new. Never fails: what cannot be read is not there.
@@ -136,15 +130,6 @@ impl Gathering {
             self.streams.insert(name, Stream::new(entry.path()));
         }
     }
-}
-
-/// `slow-poll=deny,never-awaited=warn`.
-fn levels(levels: &[(Code, Level)]) -> String {
-    let entries: Vec<String> = levels
-        .iter()
-        .map(|(code, level)| format!("{code}={level}"))
-        .collect();
-    entries.join(",")
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@
 mod check;
 mod cli;
 pub mod client;
+mod config;
 pub mod discover;
 mod explain;
 mod gather;

@@ -23,6 +23,7 @@ pub(crate) use self::{
     text::{options, print, say, text},
 };
 use crate::{
+    config::{Allows, Unused},
     gather::{Gathered, Watched},
     run::child::Ending,
 };
@@ -43,6 +44,8 @@ pub(crate) struct Report {
     pub(crate) garbled: u64,
     /// What this side left out.
     pub(crate) left_out: u64,
+    /// Entries of the configuration that allowed nothing.
+    pub(crate) unused_allows: Vec<Unused>,
 }
 
 /// One aspect of what could be seen, and in how many processes.
@@ -66,12 +69,14 @@ pub(crate) enum Verdict {
 }
 
 impl Report {
-    /// `caps` are levels that findings of a kind have at most.
+    /// `caps` are levels that findings of a kind have at most; `allows` what is allowed
+    /// beyond that.
     pub(crate) fn new(
         command: Vec<String>,
         ending: Ending,
         gathered: Gathered,
         caps: &[(Code, Level)],
+        allows: &Allows,
     ) -> Report {
         let garbled = gathered
             .processes
@@ -86,7 +91,8 @@ impl Report {
         Report {
             command,
             ending,
-            groups: group::group(&processes, caps),
+            groups: group::group(&processes, caps, allows),
+            unused_allows: allows.unused(),
             coverage: aspects(&processes),
             dropped: dropped(&processes),
             garbled,

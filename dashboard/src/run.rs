@@ -11,7 +11,7 @@ use std::{
     env,
     io::{self, IsTerminal},
     process::ExitCode,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use anyhow::bail;
@@ -25,10 +25,11 @@ use self::{
     output::Forwarder,
 };
 use crate::{
-    cli::{RunArgs, WatchArgs},
+    cli::RunArgs,
     client::Target,
+    config::{Allows, Config},
     gather::{Gathering, Orders, Watched},
-    report::{Report, options, print},
+    report::{Report, options, print, say},
     tui::{self, OutputLine},
 };
 
@@ -58,27 +59,34 @@ pub(crate) async fn run(args: RunArgs, color: bool) -> anyhow::Result<ExitCode> 
             "standard output is no terminal, so there is no dashboard; add `--headless --for 10s`"
         );
     }
+    let (config, settings) = args.watch.settings(Vec::new())?;
+    for mistake in &settings.mistakes {
+        say(&format!("asyncwatch: {mistake}\n"));
+    }
     let gathering = Gathering::new()?;
     let orders = Orders {
-        max_poll: args.watch.max_poll,
-        levels: Vec::new(),
+        settings: &settings,
+        checked: false,
         addr: "127.0.0.1:0",
     };
     let environment = gathering.environment(&orders);
     if args.headless {
         let child = Child::headless(&args.command, environment)?;
         let ending = headless(child, args.duration).await?;
-        print_report(&args.command, ending, gathering, &args.watch, color);
+        print_report(&args, ending, gathering, &config, color);
     } else {
         let child = Child::piped(&args.command, environment)?;
         let (ending, gathering) = on_dashboard(child, gathering, &args, color).await?;
-        print_report(&args.command, ending, gathering, &args.watch, color);
+        print_report(&args, ending, gathering, &config, color);
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// Waits for the program's end, the end of its time, or an interrupt.
-async fn headless(mut child: Child, duration: Option<Duration>) -> anyhow::Result<Ending> {
+pub(crate) async fn headless(
+    mut child: Child,
+    duration: Option<Duration>,
+) -> anyhow::Result<Ending> {
     let mut interrupts = Interrupts::new()?;
     let time_over = async {
         match duration {
@@ -95,15 +103,17 @@ async fn headless(mut child: Child, duration: Option<Duration>) -> anyhow::Resul
 }
 
 fn print_report(
-    command: &[std::ffi::OsString],
+    args: &RunArgs,
     ending: Ending,
     gathering: Gathering,
-    watch: &WatchArgs,
+    config: &Config,
     color: bool,
 ) {
-    let report = Report::new(child::shown(command), ending, gathering.finish(), &[]);
+    let command = child::shown(&args.command);
+    let allows = Allows::new(config.allow.clone(), config.base(), SystemTime::now());
+    let report = Report::new(command, ending, gathering.finish(), &[], &allows);
     let base = env::current_dir().ok();
-    print(&report, &options(base.as_deref(), color, watch.stacks));
+    print(&report, &options(base.as_deref(), color, args.watch.stacks));
 }
 
 /// Shows the dashboard until the user leaves it.

@@ -1,9 +1,12 @@
-use std::{fs::OpenOptions, io::Write};
+use std::{fs::OpenOptions, io::Write, time::Duration};
 
 use asyncwatch_findings::{Event, Finding, ProcessInfo, Totals};
 
 use super::*;
-use crate::report::samples;
+use crate::{
+    config::{Said, Source},
+    report::samples,
+};
 
 fn lines(events: &[Event]) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -60,23 +63,25 @@ fn the_directory_is_private() {
 #[test]
 fn processes_are_told_where_and_how_to_report() {
     let gathering = Gathering::new().expect("a directory");
+    let settings = Settings {
+        max_poll: Some(Said {
+            value: Duration::from_micros(2_500),
+            source: Source::Flag("--max-poll"),
+        }),
+        ..Settings::default()
+    };
     let orders = Orders {
-        max_poll: Some(Duration::from_micros(2_500)),
-        levels: vec![
-            (Code::SlowPoll, Level::Deny),
-            (Code::NeverAwaited, Level::Warn),
-        ],
+        settings: &settings,
+        checked: true,
         addr: "off",
     };
     let environment: BTreeMap<_, _> = gathering.environment(&orders).into_iter().collect();
     assert_eq!(environment["ASYNCWATCH"], "1");
+    assert_eq!(environment["ASYNCWATCH_CHECK"], "1");
     assert_eq!(environment["ASYNCWATCH_REPORT"], gathering.directory.path());
     assert_eq!(environment["ASYNCWATCH_ADDR"], "off");
     assert_eq!(environment["ASYNCWATCH_MAX_POLL"], "2500000ns");
-    assert_eq!(
-        environment["ASYNCWATCH_LEVELS"],
-        "slow-poll=deny,never-awaited=warn"
-    );
+    assert_eq!(environment["ASYNCWATCH_LEVELS"], "");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use asyncwatch_findings::{Code, Finding, Level};
 
-use crate::gather::Watched;
+use crate::{config::Allows, gather::Watched};
 
 /// One problem, wherever it was seen.
 #[derive(Clone, Debug)]
@@ -16,11 +16,15 @@ pub(crate) struct Group {
 }
 
 /// Findings with the same fingerprint are one; the worst come first.
-pub(super) fn group(processes: &[Watched], caps: &[(Code, Level)]) -> Vec<Group> {
+pub(super) fn group(processes: &[Watched], caps: &[(Code, Level)], allows: &Allows) -> Vec<Group> {
     let mut groups: HashMap<Key, Group> = HashMap::new();
     for process in processes {
         for finding in process.findings.values() {
-            let finding = capped(finding.clone(), caps);
+            let mut finding = capped(finding.clone(), caps);
+            if let Some(allowed) = allows.of(&finding) {
+                finding.level = Level::Allow;
+                finding.allowed = Some(allowed);
+            }
             let group = Group {
                 finding,
                 pids: vec![process.info.pid],
@@ -46,7 +50,9 @@ pub(super) fn group(processes: &[Watched], caps: &[(Code, Level)]) -> Vec<Group>
 /// A function may hold several calls that block, or forget several futures: their
 /// lines tell them apart. One that is slow by itself is one problem, whichever of
 /// its lines was seen.
-type Key = (Code, bool, String, Option<u32>);
+///
+/// What is allowed for a reason is told apart from what is not, and by its reason.
+type Key = (Code, bool, String, Option<u32>, Option<String>);
 
 fn key(finding: &Finding) -> Key {
     let descheduled = finding.class == Some(asyncwatch_findings::Class::Descheduled);
@@ -57,6 +63,7 @@ fn key(finding: &Finding) -> Key {
         descheduled,
         finding.fingerprint.clone(),
         line.filter(|_| calls),
+        (finding.allowed.as_ref()).map(|allowed| allowed.source.clone()),
     )
 }
 

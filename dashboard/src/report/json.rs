@@ -9,7 +9,10 @@ use asyncwatch_findings::{Coverage, Finding};
 use serde::Serialize;
 
 use super::{Report, Verdict};
-use crate::gather::Watched;
+use crate::{
+    config::{Unused, Why},
+    gather::Watched,
+};
 
 /// Version of this format.
 const SCHEMA: u32 = 1;
@@ -26,6 +29,8 @@ struct Document<'a> {
     /// Counts by kind.
     dropped: BTreeMap<&'a str, u64>,
     findings: Vec<Element<'a>>,
+    /// Entries of `asyncwatch.toml` that allowed nothing.
+    unused_allows: Vec<UnusedAllow<'a>>,
 }
 
 #[derive(Serialize)]
@@ -76,6 +81,20 @@ struct Element<'a> {
     pids: &'a [u32],
 }
 
+#[derive(Serialize)]
+struct UnusedAllow<'a> {
+    /// Where it is written.
+    source: String,
+    site: Option<&'a str>,
+    fingerprint: Option<&'a str>,
+    spawned: Option<&'a str>,
+    code: Option<&'static str>,
+    reason: &'a str,
+    expires: Option<&'a str>,
+    /// `unmatched` or `expired`.
+    why: &'static str,
+}
+
 /// The document, ended by a line end.
 pub(crate) fn json(report: &Report) -> serde_json::Result<String> {
     let mut text = serde_json::to_string_pretty(&document(report))?;
@@ -115,6 +134,24 @@ fn document(report: &Report) -> Document<'_> {
                 pids: &group.pids,
             })
             .collect(),
+        unused_allows: report.unused_allows.iter().map(unused).collect(),
+    }
+}
+
+fn unused(unused: &Unused) -> UnusedAllow<'_> {
+    let allow = &unused.allow;
+    UnusedAllow {
+        source: allow.source.to_string(),
+        site: allow.site.as_ref().map(|site| &*site.text),
+        fingerprint: allow.fingerprint.as_deref(),
+        spawned: allow.spawned.as_ref().map(|at| &*at.text),
+        code: allow.code.map(|code| code.as_str()),
+        reason: &allow.reason,
+        expires: allow.expires.as_ref().map(|day| &*day.text),
+        why: match unused.why {
+            Why::Unmatched => "unmatched",
+            Why::Expired(_) => "expired",
+        },
     }
 }
 

@@ -1,11 +1,14 @@
 //! The last lines of a report: what was watched, what was not, and the verdict.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
-use asyncwatch_findings::Level;
+use asyncwatch_findings::{Code, Level};
 
-use super::{Report, Verdict, text::is_shown};
-use crate::gather::Watched;
+use super::{Group, Report, Verdict, text::is_shown};
+use crate::{
+    config::{Unused, Why},
+    gather::Watched,
+};
 
 /// Most lines of one kind; the rest is counted.
 const LINES_MAX: usize = 5;
@@ -20,6 +23,7 @@ pub(super) fn lines(report: &Report, base: Option<&Path>) -> Vec<String> {
         lines.extend(descheduled(report));
         lines.extend(allowed(report));
     }
+    lines.extend(unused_allows(report));
     lines.extend(verdict(report, base));
     lines
 }
@@ -124,18 +128,61 @@ fn descheduled(report: &Report) -> Vec<String> {
     lines
 }
 
-fn allowed(report: &Report) -> Option<String> {
-    let allowed = report
+/// What is not shown because it is allowed: for a reason, or by its level.
+fn allowed(report: &Report) -> Vec<String> {
+    let allowed: Vec<&Group> = report
         .groups
         .iter()
-        .filter(|group| group.finding.level == Level::Allow && !group.is_descheduled());
-    let allowed = allowed.count() as u64;
-    (allowed > 0).then(|| {
-        format!(
-            "{} not shown because its level is allow",
-            count(allowed, "finding", "findings")
-        )
-    })
+        .filter(|group| group.finding.level == Level::Allow && !group.is_descheduled())
+        .collect();
+    let mut by_reason: BTreeMap<(&str, &str), Vec<&Group>> = BTreeMap::new();
+    for group in &allowed {
+        if let Some(allowed) = &group.finding.allowed {
+            let reason = (allowed.source.as_str(), allowed.reason.as_str());
+            by_reason.entry(reason).or_default().push(group);
+        }
+    }
+    let lines = by_reason.iter().map(|((source, reason), groups)| {
+        let kinds = kinds(groups.iter().copied());
+        format!("allowed: {kinds}: {reason} ({source})")
+    });
+    let mut lines = bounded(lines.collect(), "further reason", "further reasons");
+    let by_level = allowed
+        .iter()
+        .filter(|group| group.finding.allowed.is_none());
+    let by_level: Vec<&Group> = by_level.copied().collect();
+    if !by_level.is_empty() {
+        let kinds = kinds(by_level.iter().copied());
+        lines.push(format!("not shown, because the level is allow: {kinds}"));
+    }
+    lines
+}
+
+fn unused_allows(report: &Report) -> Vec<String> {
+    // Where nothing is known, nothing is known to be superfluous.
+    let known = report.verdict() != Verdict::NothingReported;
+    let lines = report.unused_allows.iter().filter_map(|unused| {
+        let Unused { allow, why } = unused;
+        let (source, what) = (&allow.source, allow.what());
+        let day = allow.expires.as_ref().map_or("", |day| &day.text);
+        Some(match why {
+            Why::Unmatched if !known => return None,
+            Why::Unmatched => {
+                format!("warning: {source}: nothing was found that it allows: {what}; remove it if it is not needed any more")
+            }
+            Why::Expired(0) => {
+                format!("warning: {source}: it expired on {day} and is not needed: {what}; remove it")
+            }
+            Why::Expired(_) => {
+                format!("warning: {source}: it expired on {day}, so this is not allowed any more: {what}")
+            }
+        })
+    });
+    bounded(
+        lines.collect(),
+        "further `[[allow]]` entry did nothing",
+        "further `[[allow]]` entries did nothing",
+    )
 }
 
 fn verdict(report: &Report, base: Option<&Path>) -> Vec<String> {
@@ -156,20 +203,39 @@ fn verdict(report: &Report, base: Option<&Path>) -> Vec<String> {
     ending.into_iter().chain(verdict).collect()
 }
 
+/// `2 errors (slow-poll, lost-waker), 1 warning (unjoined)`: places, not occurrences.
 fn findings(report: &Report) -> String {
-    let errors = report.denied();
-    let shown = report.groups.iter().filter(|group| is_shown(group)).count();
-    let warnings = (shown - errors) as u64;
-    match (errors as u64, warnings) {
-        (0, 0) => "no findings".to_owned(),
-        (0, warnings) => count(warnings, "warning", "warnings"),
-        (errors, 0) => count(errors, "error", "errors"),
-        (errors, warnings) => format!(
-            "{}, {}",
-            count(errors, "error", "errors"),
-            count(warnings, "warning", "warnings")
-        ),
+    let (errors, warnings): (Vec<&Group>, Vec<&Group>) = report
+        .groups
+        .iter()
+        .filter(|group| is_shown(group))
+        .partition(|group| group.is_failure());
+    let part = |groups: &[&Group], one, many| {
+        let number = count(groups.len() as u64, one, many);
+        (!groups.is_empty()).then(|| format!("{number} ({})", kinds(groups.iter().copied())))
+    };
+    let parts = [
+        part(&errors, "error", "errors"),
+        part(&warnings, "warning", "warnings"),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    match parts.is_empty() {
+        true => "no findings".to_owned(),
+        false => parts.join(", "),
     }
+}
+
+/// The codes, each with the number of its findings if that is not one.
+fn kinds<'g>(groups: impl Iterator<Item = &'g Group>) -> String {
+    let mut numbers: BTreeMap<Code, u64> = BTreeMap::new();
+    for group in groups {
+        *numbers.entry(group.finding.code).or_default() += 1;
+    }
+    let kinds = numbers.iter().map(|(code, number)| match number {
+        1 => code.to_string(),
+        number => format!("{number} × {code}"),
+    });
+    kinds.collect::<Vec<_>>().join(", ")
 }
 
 fn nothing_polled(report: &Report) -> Vec<String> {

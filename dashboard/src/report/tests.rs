@@ -16,7 +16,8 @@ fn report_of(processes: Vec<Watched>, caps: &[(Code, Level)], wait_status: i32) 
         processes,
         left_out: 0,
     };
-    Report::new(command, Ending::of_wait_status(wait_status), gathered, caps)
+    let ending = Ending::of_wait_status(wait_status);
+    Report::new(command, ending, gathered, caps, &Allows::none())
 }
 
 fn report(processes: Vec<Watched>) -> Report {
@@ -33,29 +34,29 @@ fn text_of_all_kinds() {
     check_text(
         &report(vec![process(PID, everything)]),
         expect![[r#"
-        error[slow-poll]: task `session` held worker 1 for 512 ms (limit 100 ms)
-          --> /build/app/src/session.rs:42 in app::session::load
-           |
-           | blocked in clock_nanosleep for 511 ms; 37 tasks waited behind it
-           = it called `std::thread::sleep`
-           = spawned at src/main.rs:30:5
-           = help: use `tokio::time::sleep(..).await`
-           = note: seen twice; `asyncwatch explain slow-poll` says more
+            error[slow-poll]: task `session` held worker 1 for 512 ms (limit 100 ms)
+              --> /build/app/src/session.rs:42 in app::session::load
+               |
+               | blocked in clock_nanosleep for 511 ms; 37 tasks waited behind it
+               = it called `std::thread::sleep`
+               = spawned at src/main.rs:30:5
+               = help: use `tokio::time::sleep(..).await`
+               = note: seen twice; `asyncwatch explain slow-poll` says more
 
-        warning[never-awaited]: the future of `app::mail::send` was dropped without ever being awaited: its code never ran
-          --> /build/app/src/mail.rs:7 in app::mail::send
-           |
-           | made here, never awaited
-           = in task `session`, spawned at src/main.rs:30:5
-           = help: `.await` it, or give it to `tokio::spawn`
-           = note: `asyncwatch explain never-awaited` says more
+            warning[never-awaited]: the future of `app::mail::send` was dropped without ever being awaited: its code never ran
+              --> /build/app/src/mail.rs:7 in app::mail::send
+               |
+               | made here, never awaited
+               = in task `session`, spawned at src/main.rs:30:5
+               = help: `.await` it, or give it to `tokio::spawn`
+               = note: `asyncwatch explain never-awaited` says more
 
-        asyncwatch: 1 process watched: 12041 polls of 318 tasks
-        asyncwatch: not covered: tasks on a LocalSet are watched only if wrapped in `.watched()`
-        asyncwatch: 3 polls were slow only because the machine had no CPU free; that is not a failure
-        asyncwatch:   task `idle` took 180 ms for one poll on worker 0, mostly waiting for a CPU (limit 100 ms) in app::session::load
-        asyncwatch: 1 error, 1 warning
-    "#]],
+            asyncwatch: 1 process watched: 12041 polls of 318 tasks
+            asyncwatch: not covered: tasks on a LocalSet are watched only if wrapped in `.watched()`
+            asyncwatch: 3 polls were slow only because the machine had no CPU free; that is not a failure
+            asyncwatch:   task `idle` took 180 ms for one poll on worker 0, mostly waiting for a CPU (limit 100 ms) in app::session::load
+            asyncwatch: 1 error (slow-poll), 1 warning (never-awaited)
+        "#]],
     );
 }
 
@@ -135,17 +136,17 @@ fn text_of_gaps_kills_and_drops() {
     check_text(
         &report,
         expect![[r#"
-        asyncwatch: 2 processes watched: 24082 polls of 636 tasks
-        asyncwatch: not covered in 1 process: tasks on a LocalSet are watched only if wrapped in `.watched()`
-        asyncwatch: app (process 7000001) ended abruptly; what it reported before is included
-        asyncwatch: app (process 7000002) still runs; what it reported so far is included
-        asyncwatch: left out: 6 captures: stacks that changed while they were read
-        asyncwatch: 1 line of the processes' reports could not be read, most likely cut short by a kill
-        asyncwatch: left out: 4 more findings or processes than are kept
-        asyncwatch: 1 finding not shown because its level is allow
-        asyncwatch: the command exited with code 101
-        asyncwatch: no findings
-    "#]],
+            asyncwatch: 2 processes watched: 24082 polls of 636 tasks
+            asyncwatch: not covered in 1 process: tasks on a LocalSet are watched only if wrapped in `.watched()`
+            asyncwatch: app (process 7000001) ended abruptly; what it reported before is included
+            asyncwatch: app (process 7000002) still runs; what it reported so far is included
+            asyncwatch: left out: 6 captures: stacks that changed while they were read
+            asyncwatch: 1 line of the processes' reports could not be read, most likely cut short by a kill
+            asyncwatch: left out: 4 more findings or processes than are kept
+            asyncwatch: not shown, because the level is allow: slow-poll
+            asyncwatch: the command exited with code 101
+            asyncwatch: no findings
+        "#]],
     );
 }
 
@@ -263,7 +264,9 @@ fn json_has_exactly_the_documented_fields() {
     for (value, expected) in [
         (
             &document,
-            expect!["command coverage dropped findings processes schema tool verdict"],
+            expect![
+                "command coverage dropped findings processes schema tool unused_allows verdict"
+            ],
         ),
         (&document["tool"], expect!["name version"]),
         (&document["command"], expect!["args exit_code signal"]),
@@ -280,7 +283,7 @@ fn json_has_exactly_the_documented_fields() {
         (
             finding,
             expect![
-                "blocked_ms blocking_frame class code count cpu_ms culprit fingerprint first_unix_ns help id last_unix_ns level limit_ms message notes ongoing pids queued_behind run_delay_ms stacks syscall task wall_ms worker"
+                "blocked_ms blocking_frame class code count cpu_ms culprit fingerprint first_unix_ns help id last_unix_ns level limit_ms message notes ongoing pids queued_behind run_delay_ms stacks syscall task waited_behind_ms wall_ms worker"
             ],
         ),
         (&finding["culprit"], expect!["file function line user"]),

@@ -4,7 +4,7 @@
 use std::{fs, io::Write, process::Stdio};
 
 use crate::fake::*;
-use asyncwatch_findings::{Class, Finding, Level};
+use asyncwatch_findings::{Class, Code, Finding, Level};
 use expect_test::expect;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -44,7 +44,7 @@ fn findings_at_deny_level_fail() {
            = note: `asyncwatch explain slow-poll` says more
 
         asyncwatch: 1 process watched: 10 polls of 2 tasks
-        asyncwatch: 1 error
+        asyncwatch: 1 error (slow-poll)
     "#]]
     .assert_eq(&done.stderr);
 }
@@ -70,7 +70,7 @@ fn findings_at_other_levels_pass() {
         .exits(0);
     allowed
         .does_not_say("session.rs")
-        .says("1 finding not shown because its level is allow");
+        .says("not shown, because the level is allow: slow-poll");
 }
 
 #[test]
@@ -171,7 +171,12 @@ fn the_command_has_our_input_and_output() {
 #[test]
 fn programs_are_told_what_to_do() {
     let scene = Scene::new();
-    let print = "echo $ASYNCWATCH $ASYNCWATCH_ADDR $ASYNCWATCH_MAX_POLL $ASYNCWATCH_LEVELS; ls -ld \"$ASYNCWATCH_REPORT\" | cut -c1-10";
+    fs::write(
+        scene.path("asyncwatch.toml"),
+        "grace = \"2s\"\n[levels]\nself-wake = \"warn\"\n[limits]\nself-wake = 9",
+    )
+    .expect("written");
+    let print = "echo $ASYNCWATCH $ASYNCWATCH_CHECK $ASYNCWATCH_ADDR $ASYNCWATCH_MAX_POLL $ASYNCWATCH_GRACE; echo $ASYNCWATCH_LEVELS; echo $ASYNCWATCH_LIMITS; ls -ld \"$ASYNCWATCH_REPORT\" | cut -c1-10";
     let script = clean(&scene) + print;
     let done = scene.run(
         scene
@@ -181,6 +186,8 @@ fn programs_are_told_what_to_do() {
                 "1.5s",
                 "--allow",
                 "slow-poll",
+                "--limit",
+                "large-future=64KiB",
                 "--",
                 "sh",
                 "-c",
@@ -190,7 +197,9 @@ fn programs_are_told_what_to_do() {
             .env("ASYNCWATCH_LEVELS", "never-awaited=warn"),
     );
     expect![[r#"
-        1 off 1500000000ns slow-poll=deny,never-awaited=deny,never-awaited=warn,slow-poll=allow
+        1 1 off 1500000000ns 2000000000ns
+        self-wake=warn,never-awaited=warn,slow-poll=allow
+        self-wake=9,large-future=65536
         drwx------
     "#]]
     .assert_eq(&done.exits(0).stdout);
@@ -347,7 +356,157 @@ fn mistakes_in_the_environment_are_told() {
     let mut command = scene.command(&["check", "--", "sh", "-c", &script]);
     let done = scene.run(command.env("ASYNCWATCH_LEVELS", "slow-pole=warn"));
     done.exits(0)
-        .says("ASYNCWATCH_LEVELS: unknown finding code `slow-pole`");
+        .says("asyncwatch: `slow-pole=warn` in ASYNCWATCH_LEVELS is ignored: unknown finding code `slow-pole`; did you mean `slow-poll`?");
+}
+
+fn configure(scene: &Scene, text: &str) {
+    fs::write(scene.path("asyncwatch.toml"), text).expect("written");
+}
+
+#[test]
+fn what_the_project_allows_passes_and_is_told_with_its_reason() {
+    let scene = Scene::new();
+    configure(
+        &scene,
+        "[[allow]]\nsite = \"**/src/session.rs:load\"\nreason = \"rewritten in Q3\"\n",
+    );
+    let script = failing(&scene);
+    let done = scene
+        .asyncwatch(&["check", "--report", "json=r.json"], &script)
+        .exits(0);
+    done.does_not_say("error[slow-poll]")
+        .says("asyncwatch: allowed: slow-poll: rewritten in Q3 (asyncwatch.toml:1)\n")
+        .says("no findings");
+    let json: Value =
+        serde_json::from_str(&fs::read_to_string(scene.path("r.json")).expect("written"))
+            .expect("JSON");
+    assert_eq!(json["verdict"], "pass");
+    let finding = &json["findings"][0];
+    assert_eq!(finding["level"], "allow");
+    assert_eq!(
+        finding["allowed"],
+        serde_json::json!({"reason": "rewritten in Q3", "source": "asyncwatch.toml:1"})
+    );
+    assert_eq!(json["unused_allows"], serde_json::json!([]));
+}
+
+#[test]
+fn entries_that_allow_nothing_are_told() {
+    let scene = Scene::new();
+    configure(
+        &scene,
+        r#"
+[[allow]]
+site = "src/gone.rs"
+code = "self-wake"
+reason = "x"
+
+[[allow]]
+fingerprint = "0123456789abcdef"
+reason = "y"
+expires = "2020-01-31"
+
+[[allow]]
+site = "**/session.rs"
+reason = "z"
+expires = 2020-01-31
+"#,
+    );
+    let script = failing(&scene);
+    scene
+        .asyncwatch(&["check", "--report", "json=r.json"], &script)
+        .exits(1)
+        .says("warning: asyncwatch.toml:2: nothing was found that it allows: self-wake `src/gone.rs`; remove it if it is not needed any more")
+        .says("warning: asyncwatch.toml:7: it expired on 2020-01-31 and is not needed: `0123456789abcdef`; remove it")
+        .says("warning: asyncwatch.toml:12: it expired on 2020-01-31, so this is not allowed any more: `**/session.rs`");
+    let json: Value =
+        serde_json::from_str(&fs::read_to_string(scene.path("r.json")).expect("written"))
+            .expect("JSON");
+    let why: Vec<&str> = json["unused_allows"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .filter_map(|entry| entry["why"].as_str())
+        .collect();
+    assert_eq!(why, ["unmatched", "expired", "expired"]);
+}
+
+#[test]
+fn mistakes_in_the_configuration_are_told_before_the_command_runs() {
+    let scene = Scene::new();
+    configure(
+        &scene,
+        "max-poll = \"50ms\"\n[levels]\nslow-poll = \"loud\"\n",
+    );
+    for command in [&["check"][..], &["run", "--headless"]] {
+        let done = scene.asyncwatch(command, "echo ran").exits(2);
+        assert_eq!(done.stdout, "", "the command did not run");
+        done.says(
+            "asyncwatch: asyncwatch.toml:1:1: unknown key `max-poll`; did you mean `max_poll`?\n",
+        )
+        .says(
+            "asyncwatch: asyncwatch.toml:3:13: unknown level `loud`; known are allow, warn, deny\n",
+        );
+    }
+    scene
+        .asyncwatch(&["check", "--config", "other.toml"], "echo ran")
+        .exits(2)
+        .says("cannot read other.toml");
+}
+
+#[test]
+fn levels_of_the_project_count_for_its_programs() {
+    let scene = Scene::new();
+    configure(&scene, "[levels]\nslow-poll = \"warn\"\n");
+    scene
+        .asyncwatch(&["check"], &failing(&scene))
+        .exits(0)
+        .says("1 warning (slow-poll)");
+    scene
+        .asyncwatch(&["check", "--deny", "slow-poll"], &failing(&scene))
+        .exits(1);
+}
+
+#[test]
+fn several_kinds_read_well() {
+    let scene = Scene::new();
+    let of = |id: u64, code: Code, level, fingerprint: &str| {
+        found(Finding {
+            id,
+            code,
+            fingerprint: fingerprint.to_owned(),
+            class: None,
+            wall: None,
+            blocked: None,
+            syscall: None,
+            message: format!("something is wrong, and it is {code}"),
+            ..slow_poll(level)
+        })
+    };
+    let script = scene.reports(
+        "many",
+        &[
+            process(),
+            found(slow_poll(Level::Deny)),
+            of(2, Code::LostWaker, Level::Deny, "2"),
+            of(3, Code::Unjoined, Level::Warn, "3"),
+            of(4, Code::Unjoined, Level::Warn, "4"),
+            of(5, Code::TaskDroppedPending, Level::Allow, "5"),
+            totals(),
+            end(),
+        ],
+    );
+    let done = scene.asyncwatch(&["check"], &script).exits(1);
+    let summary = done
+        .stderr
+        .find("asyncwatch: 1 process")
+        .expect("a summary");
+    expect![[r#"
+        asyncwatch: 1 process watched: 10 polls of 2 tasks
+        asyncwatch: not shown, because the level is allow: task-dropped-pending
+        asyncwatch: 2 errors (slow-poll, lost-waker), 2 warnings (2 × unjoined)
+    "#]]
+    .assert_eq(&done.stderr[summary..]);
 }
 
 #[test]

@@ -104,7 +104,7 @@ fn codes_are_explained() {
     scene
         .run(&mut scene.command(&["explain", "x"]))
         .exits(2)
-        .says("known are slow-poll, never-awaited");
+        .says("known are slow-poll, starved-worker");
 }
 
 #[test]
