@@ -127,6 +127,7 @@ fn finding() -> Finding {
         help: Some("use `tokio::time::sleep(..).await`".to_owned()),
         notes: Vec::new(),
         fingerprint: "0123456789abcdef".to_owned(),
+        allowed: None,
     };
     compose(&mut finding);
     finding
