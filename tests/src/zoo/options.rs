@@ -1,0 +1,66 @@
+//! The command line, and where things lie.
+
+use std::path::{Path, PathBuf};
+
+use clap::Parser;
+
+/// Runs the specimens under `asyncwatch check`, scores the findings, and fails if one
+/// that has to be reported is not, or one that must not be is
+#[derive(Debug, Parser)]
+#[command(name = "zoo")]
+pub(crate) struct Options {
+    /// Build with optimisation
+    #[arg(long)]
+    pub(crate) release: bool,
+
+    /// Build without `tokio_unstable`
+    #[arg(long)]
+    pub(crate) stable: bool,
+
+    /// With all debug information in release, not line tables alone
+    #[arg(long)]
+    pub(crate) full_debug: bool,
+
+    /// How often to run each specimen
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) runs: u32,
+
+    /// Processes that keep the CPUs busy meanwhile
+    #[arg(long, default_value_t = 0)]
+    pub(crate) burners: u32,
+
+    /// Only specimens whose name begins so; may be repeated
+    #[arg(long, value_name = "PREFIX")]
+    pub(crate) only: Vec<String>,
+
+    /// Another directory of specimens, laid out like `tests/zoo`
+    #[arg(long)]
+    pub(crate) dir: Option<PathBuf>,
+
+    /// Also write the scores here
+    #[arg(long, value_name = "PATH")]
+    pub(crate) json: Option<PathBuf>,
+}
+
+impl Options {
+    /// Where the specimens are.
+    pub(crate) fn directory(&self) -> PathBuf {
+        self.dir
+            .clone()
+            .unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("zoo"))
+    }
+
+    /// `debug-unstable` and the like.
+    pub(crate) fn configuration(&self) -> String {
+        let profile = if self.release { "release" } else { "debug" };
+        let tokio = if self.stable { "stable" } else { "unstable" };
+        format!("{profile}-{tokio}")
+    }
+}
+
+/// The root of this repository.
+pub(crate) fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("the package lies in the repository")
+}
