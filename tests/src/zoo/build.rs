@@ -46,9 +46,10 @@ pub(crate) fn build(specimens: &[Specimen], options: &Options) -> anyhow::Result
         "others"
     });
     copy(&options.directory(), &sources, repository())?;
+    let target = zoo.join(if options.stable { "stable" } else { "unstable" });
     let mut command = cargo(&sources);
     command.args(["build", "--quiet", "--keep-going", "--target-dir"]);
-    command.arg(zoo.join("target"));
+    command.arg(&target);
     for specimen in specimens {
         command.args(["--bin", &specimen.id]);
     }
@@ -70,9 +71,7 @@ pub(crate) fn build(specimens: &[Specimen], options: &Options) -> anyhow::Result
 
     Ok(Built {
         asyncwatch: profile.join("asyncwatch-under-test"),
-        programs: zoo
-            .join("target")
-            .join(if options.release { "release" } else { "debug" }),
+        programs: target.join(if options.release { "release" } else { "debug" }),
         reports: zoo.join("reports").join(options.configuration()),
     })
 }

@@ -56,9 +56,8 @@ fn remove_others(directory: &Path, wanted: &[PathBuf]) -> io::Result<()> {
 
 /// The manifest with the dependency, as a workspace of its own.
 fn with_asyncwatch(manifest: &str, library: &Path) -> String {
-    let dependency = format!(
-        "[dependencies]\nasyncwatch = {{ path = {library:?}, features = [\"watch\"] }}\n"
-    );
+    let dependency =
+        format!("[dependencies]\nasyncwatch = {{ path = {library:?}, features = [\"watch\"] }}\n");
     let mut manifest = manifest.replacen("[dependencies]\n", &dependency, 1);
     if !manifest.lines().any(|line| line == "[workspace]") {
         manifest.push_str("\n[workspace]\n");

@@ -58,6 +58,12 @@ pub(super) fn is_unknown(address: u64) -> bool {
     address == UNKNOWN_LINK || address.abs_diff(UNKNOWN) < UNKNOWN_REACH
 }
 
+/// Where the function that begins at `function` keeps its return address: not
+/// read from its code here.
+pub(super) fn return_slot(_function: u64, _sp: u64) -> Option<u64> {
+    None
+}
+
 /// What a frame could resume with if the word at `slot` is a saved link
 /// register, and whether the call before it certainly leads to `function`.
 /// `None` if it is not.

@@ -22,8 +22,9 @@ pub(super) struct Resume {
 }
 
 /// The possible callers of the function at `address` whose frame begins at
-/// `sp`, the likeliest first: those whose call certainly leads to it, then
-/// those whose call might; nearer ones first.
+/// `sp`, the likeliest first: the one where its code says that it keeps its
+/// return address, then those whose call certainly leads to it, then those
+/// whose call might; nearer ones first.
 pub(super) fn callers(
     address: u64,
     sp: u64,
@@ -31,6 +32,12 @@ pub(super) fn callers(
     modules: &Modules,
 ) -> impl Iterator<Item = Resume> {
     let function = modules.function_start(address);
+    let told = function.and_then(|function| arch::return_slot(function, sp));
+    let told = told.and_then(|slot| {
+        let word = copy.word(slot).filter(|word| modules.is_code(*word))?;
+        let (resume, _) = arch::resume(slot, word, function, copy, modules)?;
+        Some(resume)
+    });
     let (mut certain, mut possible) = (Vec::new(), Vec::new());
     for (slot, word) in copy.words_from(sp) {
         if certain.len() == PROPOSALS_MAX {
@@ -45,5 +52,5 @@ pub(super) fn callers(
             _ => {}
         }
     }
-    certain.into_iter().chain(possible)
+    told.into_iter().chain(certain).chain(possible)
 }

@@ -55,6 +55,46 @@ pub(super) fn is_unknown(address: u64) -> bool {
     address.abs_diff(UNKNOWN) < UNKNOWN_REACH
 }
 
+/// Where the function that begins at `function` keeps its return address, if
+/// its code tells how large its frame is and `sp` is where that begins.
+pub(super) fn return_slot(function: u64, sp: u64) -> Option<u64> {
+    let mut code = [0; PROLOGUE_BYTES];
+    let read = memory::read(function, &mut code);
+    Some(sp + frame_bytes(&code[..read])?)
+}
+
+/// Enough for a landing pad, six pushes, and both forms of the rest.
+const PROLOGUE_BYTES: usize = 40;
+
+/// The bytes between the stack pointer and the return address after the usual
+/// beginning of a function that keeps a frame pointer: it pushes that and other
+/// registers, and makes room. `None` if the code begins in another way.
+fn frame_bytes(code: &[u8]) -> Option<u64> {
+    let code = code.strip_prefix(&[0xf3, 0x0f, 0x1e, 0xfa]).unwrap_or(code);
+    // push %rbp; mov %rsp,%rbp
+    let mut code = code.strip_prefix(&[0x55, 0x48, 0x89, 0xe5])?;
+    let mut words = 1;
+    loop {
+        code = match code {
+            [0x50..=0x57, rest @ ..] | [0x41, 0x50..=0x57, rest @ ..] => rest,
+            _ => break,
+        };
+        words += 1;
+    }
+    // sub $room,%rsp; 128 fits into one byte only as add $-128,%rsp
+    let (room, rest) = match code {
+        [0x48, 0x83, 0xec, room @ 0..0x80, rest @ ..] => (u64::from(*room), rest),
+        [0x48, 0x83, 0xc4, 0x80, rest @ ..] => (0x80, rest),
+        [0x48, 0x81, 0xec, a, b, c, d, rest @ ..] => {
+            (u64::from(u32::from_le_bytes([*a, *b, *c, *d])), rest)
+        }
+        _ => return None,
+    };
+    // movq $0,(%rsp): it touches its stack page by page and goes on from there.
+    let touches = rest.starts_with(&[0x48, 0xc7, 0x04, 0x24]);
+    (!touches).then_some(room + words * 8)
+}
+
 /// What a frame could resume with if the word at `slot` is the return address
 /// of the function that begins at `function`, and whether the call before it
 /// certainly leads there. `None` if the word is no return address.
@@ -157,7 +197,7 @@ fn relative(end: u64, displacement: [u8; 4]) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Call, call_at_end, is_unknown, through_stub, without_frame};
+    use super::{Call, call_at_end, frame_bytes, is_unknown, through_stub, without_frame};
     use crate::Modules;
 
     const END: u64 = 0x40_0000;
@@ -185,6 +225,36 @@ mod tests {
         let start = stub.as_ptr() as u64;
         assert_eq!(through_stub(start), Some(target));
         assert_eq!(through_stub(start + 1), None);
+    }
+
+    #[test]
+    fn the_beginning_of_a_function_tells_where_it_returns_to() {
+        // push %rbp; mov %rsp,%rbp; push %r15; push %rbx; sub $0x20,%rsp
+        let small = [
+            0x55, 0x48, 0x89, 0xe5, 0x41, 0x57, 0x53, 0x48, 0x83, 0xec, 0x20,
+        ];
+        assert_eq!(frame_bytes(&small), Some(0x20 + 3 * 8));
+        // endbr64; push %rbp; mov %rsp,%rbp; sub $0x118,%rsp
+        let large = [
+            0xf3, 0x0f, 0x1e, 0xfa, 0x55, 0x48, 0x89, 0xe5, 0x48, 0x81, 0xec, 0x18, 1, 0, 0,
+        ];
+        assert_eq!(frame_bytes(&large), Some(0x118 + 8));
+    }
+
+    #[test]
+    fn other_beginnings_tell_nothing() {
+        // sub $0x28,%rsp: no frame pointer
+        assert_eq!(frame_bytes(&[0x48, 0x83, 0xec, 0x28]), None);
+        // and $-64,%rsp in between
+        let aligned = [
+            0x55, 0x48, 0x89, 0xe5, 0x48, 0x83, 0xe4, 0xc0, 0x48, 0x83, 0xec, 0x40,
+        ];
+        assert_eq!(frame_bytes(&aligned), None);
+        // sub $0x1000,%rsp; movq $0,(%rsp): page by page
+        let paged = [
+            0x55, 0x48, 0x89, 0xe5, 0x48, 0x81, 0xec, 0, 0x10, 0, 0, 0x48, 0xc7, 0x04, 0x24, 0,
+        ];
+        assert_eq!(frame_bytes(&paged), None);
     }
 
     #[test]

@@ -28,7 +28,7 @@ async fn count_secrets(texts: Vec<String>, pattern: Regex) -> usize {
 async fn main() {
     // HOOK
     let pattern = Regex::new(r"(?i)\b[a-z]{3,12}[0-9]{1,4}[^ ]*key\b").unwrap();
-    let texts = vec!["the quick brown fox4 jumps over 13 lazy dogs and a monkey9key ".repeat(6_000); 12];
+    let texts = vec!["the quick brown fox4 jumps over 13 lazy dogs and a monkey9key ".repeat(12_000); 60];
     let found = tokio::spawn(count_secrets(texts, pattern)).await.unwrap();
     zoo::fact("found", found);
 }

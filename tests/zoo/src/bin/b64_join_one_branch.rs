@@ -14,7 +14,7 @@ use std::time::Duration;
 fn checksum(data: &[u8], rounds: u32) -> u64 {
     let mut sum = 0xcbf2_9ce4_8422_2325_u64;
     for _ in 0..rounds {
-        for byte in data {
+        for byte in data { // MARK:culprit
             sum = (sum ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3); // MARK:culprit
         }
     }
