@@ -60,6 +60,7 @@ mod activity;
 mod address;
 mod debug_info;
 mod error;
+mod held;
 #[cfg(feature = "objects")]
 mod objects;
 mod own_trace;
@@ -89,6 +90,7 @@ pub use activity::Activity;
 pub use address::Address;
 pub use debug_info::{DebugInfo, has_debuginfo};
 pub use error::{CaptureError, Unsupported};
+pub use held::{Held, largest_held};
 #[cfg(feature = "objects")]
 pub use objects::Objects;
 pub use own_trace::own_trace;

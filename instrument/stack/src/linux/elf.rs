@@ -11,6 +11,8 @@ use std::path::Path;
 /// More than any program's table of sections.
 const HEADERS_BYTES_MAX: usize = 1 << 20;
 const HEAD_BYTES: usize = 64;
+/// Flag of a section whose contents are compressed.
+const COMPRESSED: u64 = 1 << 11;
 
 /// An object file.
 #[derive(Debug)]
@@ -24,6 +26,7 @@ pub(super) struct Elf {
 pub(super) struct Section {
     name: u32,
     kind: u32,
+    flags: u64,
     offset: u64,
     bytes: u64,
     /// The section that goes with it: a symbol table's names.
@@ -83,11 +86,29 @@ impl Elf {
         bytes(&self.file, section.offset, length)
     }
 
-    /// The names of all sections, each ended by a zero.
-    fn section_names(&self) -> Option<Vec<u8>> {
+    /// The contents of the section called `name`, if it is there, not compressed and not
+    /// larger than `bytes_max`.
+    pub(super) fn named(&self, name: &str, bytes_max: usize) -> Option<Vec<u8>> {
+        let names = self.names()?;
+        let is_it = |section: &&Section| {
+            let rest = names.get(section.name as usize..).unwrap_or_default();
+            rest.split(|&byte| byte == 0).next() == Some(name.as_bytes())
+        };
+        let section = self.sections.iter().find(is_it)?;
+        (section.flags & COMPRESSED == 0)
+            .then(|| self.contents(*section, bytes_max))
+            .flatten()
+    }
+
+    fn names(&self) -> Option<Vec<u8>> {
         let head = bytes(&self.file, 0, HEAD_BYTES)?;
         let index = usize::try_from(integer(&head, 0x3e, 2)?).ok()?;
-        let names = self.contents(*self.sections.get(index)?, HEADERS_BYTES_MAX)?;
+        self.contents(*self.sections.get(index)?, HEADERS_BYTES_MAX)
+    }
+
+    /// The names of all sections, each ended by a zero.
+    fn section_names(&self) -> Option<Vec<u8>> {
+        let names = self.names()?;
         let used = self.sections.iter().flat_map(|section| {
             let name = names.get(section.name as usize..).unwrap_or_default();
             name.split_inclusive(|&byte| byte == 0)
@@ -103,6 +124,7 @@ impl Section {
         Some(Section {
             name: integer(header, 0, 4)? as u32,
             kind: integer(header, 4, 4)? as u32,
+            flags: integer(header, 8, 8)?,
             offset: integer(header, 0x18, 8)?,
             bytes: integer(header, 0x20, 8)?,
             link: integer(header, 0x28, 4)? as u32,
