@@ -28,6 +28,7 @@ mod clock;
 mod config;
 mod coverage;
 mod drops;
+mod large;
 mod never_awaited;
 mod probe;
 mod publish;

@@ -164,6 +164,19 @@ fn functions_under_the_attribute_are_seen_wherever_they_run() {
 }
 
 #[test]
+fn a_large_future_is_told_by_the_variable_that_makes_it_so() {
+    let checked = Check::of("large_future").run();
+    checked.exits(1).blames_the_marked_lines();
+    let finding = checked.only();
+    assert_eq!(finding["code"], "large-future", "{checked}");
+    assert_eq!(finding["count"], 10, "{checked}");
+    let (spawned, _) = lines("large_future", "SPAWN")[0];
+    assert_eq!(finding["task"]["spawned_at"]["line"], spawned, "{checked}");
+    let message = finding["message"].as_str().unwrap();
+    assert!(message.contains("256 KiB"), "{checked}");
+}
+
+#[test]
 fn a_task_of_a_local_set_is_seen_through_its_wrapper() {
     let checked = Check::of("local_set").run();
     checked.exits(1).blames_the_marked_lines();

@@ -18,6 +18,7 @@ use pin_project_lite::pin_project;
 
 use super::watch::Watch;
 use crate::{
+    large::Function,
     never_awaited::{Unawaited, WatchedFn},
     settings,
 };
@@ -71,7 +72,7 @@ impl<M: WatchedFn, F: Future> Future for OfFn<M, F> {
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
         if let State::Made(_) = this.state {
-            this.state.first_poll();
+            this.state.first_poll(size_of::<F>());
         }
         match this.state {
             State::Outermost(watch) => watch.poll(this.future, context),
@@ -81,7 +82,7 @@ impl<M: WatchedFn, F: Future> Future for OfFn<M, F> {
 }
 
 impl<M: WatchedFn> State<M> {
-    fn first_poll(&mut self) {
+    fn first_poll(&mut self, bytes: usize) {
         let State::Made(unawaited) = mem::replace(self, State::Within) else {
             return;
         };
@@ -89,6 +90,13 @@ impl<M: WatchedFn> State<M> {
         if settings::on()
             && let Some(watch) = Watch::outermost(M::NAME, made)
         {
+            if !M::BOXED {
+                let function = Function {
+                    name: M::NAME,
+                    defined: Some((M::FILE, M::LINE)),
+                };
+                watch.note_size(bytes, function, made.into());
+            }
             *self = State::Outermost(Box::new(watch));
         }
     }

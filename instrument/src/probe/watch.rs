@@ -6,6 +6,7 @@
 //! counting anything twice, and everything it learns belongs to their entry.
 
 use std::{
+    any::type_name,
     future::Future,
     panic::Location,
     pin::Pin,
@@ -17,6 +18,7 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 
 use super::{allowed::Leave, wakes::Wakes};
 use crate::{
+    large::{self, Function},
     registry::{
         names::Name,
         sites::{self, Site},
@@ -60,7 +62,7 @@ impl Watch {
         let site = sites::of(location, kind);
         let name = match name {
             Some(name) => Name::intern(name),
-            None => site.type_name(type_name),
+            None => site.type_name(function_of(type_name)),
         };
         let runtime = Handle::try_current().map_or(0, |handle| runtimes::number(handle.id()));
         Watch::with_entry(kind, site, name, runtime)
@@ -151,7 +153,13 @@ impl Watch {
         };
         let inside = match self.inside {
             Some(inside) => inside,
-            None => self.first_poll(slot),
+            None => {
+                let function = Function {
+                    name: function_of(type_name::<F>()),
+                    defined: None,
+                };
+                self.first_poll(slot, size_of::<F>(), function)
+            }
         };
         let _outer = slot.go_inside(inside);
         match self.entry {
@@ -183,12 +191,27 @@ impl Watch {
     /// Learns which task it is in, and gives way to the hooks' entry of the same task,
     /// which has all the numbers and now gets the name.
     #[cold]
-    fn first_poll(&mut self, slot: &'static Slot) -> Inside {
+    fn first_poll(&mut self, slot: &'static Slot, bytes: usize, function: Function) -> Inside {
         let inside = Inside::here();
         self.inside = Some(inside);
-        let Entry::Own(own) = self.entry else {
-            return inside;
-        };
+        let site = self.task().and_then(Task::site);
+        self.first_in(slot, inside);
+        if let Some(site) = site.filter(|_| !slot.is_inside(inside)) {
+            self.note_size(bytes, function, site.location);
+        }
+        inside
+    }
+
+    /// The future has `bytes`, and is the outermost one of its task.
+    pub(crate) fn note_size(&self, bytes: usize, function: Function, made: SourceLine) {
+        let in_task = self.inside.is_some_and(|inside| inside.tokio_id() != 0);
+        if let Some(task) = self.task().filter(|_| in_task) {
+            large::note(bytes, function, made, task);
+        }
+    }
+
+    fn first_in(&mut self, slot: &'static Slot, inside: Inside) {
+        let Entry::Own(own) = self.entry else { return };
         let spawned = matches!(own.kind(), Kind::Task | Kind::Local);
         match hooked(slot, inside) {
             Some(task) if spawned || is_whole(task, own) => {
@@ -198,7 +221,6 @@ impl Watch {
             _ if spawned => own.set_tokio_id(inside.tokio_id()),
             _ => {}
         }
-        inside
     }
 
     fn give_way(&mut self, own: &'static Task, hooks: &'static Task) {
@@ -217,6 +239,17 @@ impl Drop for Watch {
             slab::remove(task);
         }
     }
+}
+
+/// The function that a future's type names: `app::load` for `app::load::{{closure}}`
+/// and for the wrapper that `#[watch]` puts around that.
+fn function_of(type_name: &'static str) -> &'static str {
+    const WRAPPER: &str = "asyncwatch_instrument::probe::of_fn::OfFn<";
+    type_name
+        .strip_prefix(WRAPPER)
+        .and_then(|arguments| arguments.split_once("::__AsyncwatchFn"))
+        .map_or(type_name, |(function, _)| function)
+        .trim_end_matches("::{{closure}}")
 }
 
 /// The hooks' entry of the task `inside`, if its poll is the one that runs.
@@ -256,4 +289,36 @@ fn is_runtime_thread() -> bool {
     std::thread::current()
         .name()
         .is_some_and(|name| name.starts_with("tokio-r"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{never_awaited::WatchedFn, probe::of_fn::OfFn};
+
+    #[test]
+    fn futures_are_named_after_their_functions() {
+        #[expect(non_camel_case_types, reason = "as the macro names it")]
+        enum __AsyncwatchFn {}
+        impl WatchedFn for __AsyncwatchFn {
+            const NAME: &'static str = "f";
+            const FILE: &'static str = file!();
+            const LINE: u32 = line!();
+        }
+        async fn load() {}
+
+        fn name_of<F>(_: &F) -> &'static str {
+            function_of(type_name::<F>())
+        }
+        let here = concat!(module_path!(), "::futures_are_named_after_their_functions");
+        assert_eq!(name_of(&load()), format!("{here}::load"));
+        let wrapped = OfFn::<__AsyncwatchFn, _>::new(load());
+        assert_eq!(name_of(&wrapped), here);
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        runtime.expect("a runtime").block_on(wrapped);
+        assert_eq!(
+            name_of(&std::future::ready(1)),
+            "core::future::ready::Ready<i32>"
+        );
+    }
 }

@@ -34,7 +34,7 @@ pub(crate) struct Detected {
 }
 
 /// Where the fault is.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Place {
     /// Where the first stack says; nowhere, if there is none.
     Stack,
@@ -44,6 +44,12 @@ pub(crate) enum Place {
     Function {
         name: &'static str,
         file: &'static str,
+        line: u32,
+    },
+    /// At the declaration of a variable of this function.
+    Variable {
+        function: String,
+        file: String,
         line: u32,
     },
 }
@@ -124,6 +130,11 @@ fn culprit(place: Place, stacks: &[Stack]) -> Option<Frame> {
             (around.unwrap_or_default(), at.file, at.line)
         }
         Place::Function { name, file, line } => (name.to_owned(), file.to_owned(), line),
+        Place::Variable {
+            function,
+            file,
+            line,
+        } => (function, file, line),
     };
     let same = |frame: &&Frame| {
         frame.line == Some(line) && frame.file.as_ref().is_some_and(|f| f.ends_with(&file))

@@ -5,11 +5,14 @@
 //! file and the server. It may take seconds over a first symbolisation; the
 //! watchdog goes on meanwhile, and hands over through a bounded queue.
 
+mod arrays;
+mod boxed;
 mod compose;
 mod detected;
 mod episodes;
 mod file;
 mod groups;
+mod large_future;
 mod log;
 mod pace;
 mod queue;
@@ -29,6 +32,7 @@ use std::{
 
 use asyncwatch_findings::{Code, Finding, ProcessInfo};
 pub(crate) use detected::{Detected, Place};
+pub(crate) use large_future::LargeFuture;
 pub(crate) use unawaited::DroppedUnawaited;
 
 use crate::{config::Builder, drops, watchdog::PollReport};
@@ -37,6 +41,7 @@ use crate::{config::Builder, drops, watchdog::PollReport};
 enum Event {
     Poll(Box<PollReport>),
     Unawaited(Box<DroppedUnawaited>),
+    Large(Box<LargeFuture>),
     Detected(Box<Detected>),
     Warning(String),
     /// The server listens here.
@@ -105,6 +110,10 @@ impl Reporter {
 
     pub(crate) fn unawaited(&self, dropped: DroppedUnawaited) {
         self.send(Event::Unawaited(Box::new(dropped)));
+    }
+
+    pub(crate) fn large_future(&self, large: LargeFuture) {
+        self.send(Event::Large(Box::new(large)));
     }
 
     /// Hands on what a detector found. Never waits; allocates, so not for the poll path.

@@ -47,7 +47,7 @@ fn read(file: &str) -> Option<String> {
 }
 
 /// Byte offset of a line and column, both from 1; columns count characters.
-fn offset(source: &str, line: u32, column: u32) -> Option<usize> {
+pub(super) fn offset(source: &str, line: u32, column: u32) -> Option<usize> {
     let start: usize = source
         .split_inclusive('\n')
         .take(line as usize - 1)

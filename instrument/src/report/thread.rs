@@ -16,6 +16,7 @@ use super::{
     episodes::{Episode, Episodes},
     file::ReportFile,
     groups::{Counted, Groups},
+    large_future::LargeFutures,
     lock,
     log::Log,
     pace::{LeftOut, Occurrence, Pace},
@@ -92,6 +93,7 @@ struct Worker {
     symbols: Option<Symbols>,
     episodes: Episodes,
     places: Places,
+    large: LargeFutures,
     groups: Groups,
     pace: Pace,
     /// As it was last said at an end.
@@ -132,6 +134,7 @@ impl Worker {
             symbols: None,
             episodes: Episodes::default(),
             places: Places::default(),
+            large: LargeFutures::default(),
             groups: Groups::default(),
             pace: Pace::default(),
             left_out: Vec::new(),
@@ -173,6 +176,11 @@ impl Worker {
         match event {
             Event::Poll(report) => self.poll(&report),
             Event::Unawaited(dropped) => self.unawaited(&dropped),
+            Event::Large(large) => {
+                if let Some(detected) = self.large.judge(&large) {
+                    self.detected(detected);
+                }
+            }
             Event::Detected(detected) => self.detected(*detected),
             Event::Warning(message) => self.log.warning(&message),
             Event::Address(addr) => {

@@ -19,6 +19,7 @@ pub(crate) use episode::{PollReport, Sample, Stage};
 
 use crate::{
     clock::{self, Ticks},
+    large,
     publish::Reading,
     registry::{
         slot::{ASK_RUNTIME, Slot},
@@ -152,6 +153,7 @@ impl Watchdog {
         }
         // Polls that ended while we looked.
         self.take_ends();
+        large::hand_in(&self.reporter);
     }
 
     /// Polls are not looked for: what was seen of those under way is forgotten.

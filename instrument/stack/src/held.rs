@@ -20,7 +20,7 @@ pub struct Held {
 }
 
 /// The variable that makes up most of the future of `function`, an async function of
-/// this program whose future has `bytes` bytes; of a function it awaits, if most of
+/// this program whose future has `bytes` bytes (or a word or three less); of a function it awaits, if most of
 /// them are there. `None` where debug information does not tell without doubt.
 ///
 /// Reads the debug information of the program's file: up to seconds, and twice its
@@ -28,4 +28,11 @@ pub struct Held {
 #[must_use]
 pub fn largest_held(function: &str, bytes: u64) -> Option<Held> {
     crate::platform::largest_held(function, bytes)
+}
+
+/// The directory in which the crate `krate` of this program was compiled: relative paths
+/// of its sources start there. `None` where debug information does not tell.
+#[must_use]
+pub fn source_root(krate: &str) -> Option<PathBuf> {
+    crate::platform::source_root(krate)
 }

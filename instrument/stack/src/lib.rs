@@ -90,7 +90,7 @@ pub use activity::Activity;
 pub use address::Address;
 pub use debug_info::{DebugInfo, has_debuginfo};
 pub use error::{CaptureError, Unsupported};
-pub use held::{Held, largest_held};
+pub use held::{Held, largest_held, source_root};
 #[cfg(feature = "objects")]
 pub use objects::Objects;
 pub use own_trace::own_trace;

@@ -142,3 +142,8 @@ impl SymbolTables {
 pub(crate) fn largest_held(_function: &str, _bytes: u64) -> Option<crate::Held> {
     None
 }
+
+/// `None`: debug information is not read on this system.
+pub(crate) fn source_root(_krate: &str) -> Option<std::path::PathBuf> {
+    None
+}

@@ -23,6 +23,8 @@ use std::time::{Duration, Instant};
 const SECTION_BYTES_MAX: usize = 128 << 20;
 /// The search ends here, without an answer.
 const TIME_MAX: Duration = Duration::from_millis(1_500);
+/// What a wrapper may add to a future: three words.
+const WRAPPER_BYTES_MAX: u64 = 24;
 /// Futures inside futures that are followed.
 const DEPTH_MAX: usize = 32;
 
@@ -30,11 +32,7 @@ type Bytes<'d> = EndianSlice<'d, LittleEndian>;
 
 /// See [`crate::largest_held`].
 pub(crate) fn largest_held(function: &str, bytes: u64) -> Option<Held> {
-    let elf = Elf::open(Path::new("/proc/self/exe"))?;
-    let section = |id: gimli::SectionId| -> Result<Vec<u8>, gimli::Error> {
-        Ok(elf.named(id.name(), SECTION_BYTES_MAX).unwrap_or_default())
-    };
-    let sections = gimli::DwarfSections::load(section).ok()?;
+    let sections = sections()?;
     let dwarf = sections.borrow(|bytes| EndianSlice::new(bytes, LittleEndian));
     let names: Vec<&str> = function
         .split("::")
@@ -45,6 +43,29 @@ pub(crate) fn largest_held(function: &str, bytes: u64) -> Option<Held> {
     };
     let wanted = Wanted { krate, name, bytes };
     search(&dwarf, wanted)
+}
+
+/// See [`crate::source_root`].
+pub(crate) fn source_root(krate: &str) -> Option<PathBuf> {
+    let sections = sections()?;
+    let dwarf = sections.borrow(|bytes| EndianSlice::new(bytes, LittleEndian));
+    let mut units = dwarf.units();
+    while let Ok(Some(header)) = units.next() {
+        let unit = dwarf.unit(header).ok()?;
+        let name = unit.name?.to_string_lossy();
+        if may_be_of_crate(&name, krate) {
+            return Some(PathBuf::from(&*unit.comp_dir?.to_string_lossy()));
+        }
+    }
+    None
+}
+
+fn sections() -> Option<gimli::DwarfSections<Vec<u8>>> {
+    let elf = Elf::open(Path::new("/proc/self/exe"))?;
+    gimli::DwarfSections::load(|id| -> Result<_, gimli::Error> {
+        Ok(elf.named(id.name(), SECTION_BYTES_MAX).unwrap_or_default())
+    })
+    .ok()
 }
 
 #[derive(Clone, Copy)]
@@ -141,7 +162,7 @@ impl<'u, 'd> Reader<'u, 'd> {
         self.futures
             .iter()
             .filter(|(future, path)| {
-                is_wanted(path) && self.number(**future, DW_AT_byte_size) == Some(wanted.bytes)
+                is_wanted(path) && is_size(self.number(**future, DW_AT_byte_size), wanted.bytes)
             })
             .filter_map(|(&future, _)| self.held(future, wanted.bytes))
             .collect()
@@ -393,6 +414,12 @@ struct Entry {
     tag: gimli::DwTag,
     offset: UnitOffset,
     name: String,
+}
+
+/// Whether a future of `own` bytes has `bytes` with a wrapper around it.
+fn is_size(own: Option<u64>, bytes: u64) -> bool {
+    own.and_then(|own| bytes.checked_sub(own))
+        .is_some_and(|wrapper| wrapper <= WRAPPER_BYTES_MAX)
 }
 
 /// `{async_fn_env#0}`, `{async_block_env#0}<T>`.

@@ -36,6 +36,6 @@ pub use thread::Thread;
 
 pub(crate) use describe::object as syscall_object;
 pub(crate) use elf::debug_info;
-pub(crate) use held::largest_held;
+pub(crate) use held::{largest_held, source_root};
 pub(crate) use names::name as syscall_name;
 pub(crate) use symbol_tables::SymbolTables;
