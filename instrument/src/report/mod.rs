@@ -56,6 +56,7 @@ impl Event {
         match self {
             Event::Poll(_) => Some(Code::SlowPoll),
             Event::Unawaited(_) => Some(Code::NeverAwaited),
+            Event::Large(_) => Some(Code::LargeFuture),
             Event::Detected(detected) => Some(detected.code),
             Event::Warning(_) | Event::Address(_) | Event::Finish(_) => None,
         }
