@@ -123,7 +123,10 @@ fn describe(what: What, count: u64) -> Drop {
             "writes",
             "lines that could not be written to the report file",
         ),
-        What::Clients => ("clients", "dashboards turned away because 8 were connected"),
+        What::Clients => (
+            "clients",
+            "dashboards turned away because 8 watched already, or 32 were connected",
+        ),
     };
     Drop {
         what: name.to_owned(),

@@ -303,3 +303,45 @@ fn a_program_that_is_not_watched_is_never_a_silent_pass() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("no watched process"), "{said}");
 }
+
+#[test]
+fn of_a_flood_every_poll_is_counted_or_told_as_dropped() {
+    let checked = Check::of("flood").with(&["--max-poll", "2ms"]).run();
+    checked.exits(1);
+    let findings = checked.json["findings"].as_array().expect("a list");
+    let counted: u64 = findings.iter().filter_map(|f| f["count"].as_u64()).sum();
+    let dropped = &checked.json["dropped"]["slow-poll-events"];
+    let dropped = dropped.as_u64().unwrap_or(0);
+    assert!(
+        counted + dropped >= 6_000,
+        "{counted}, {dropped}: {checked}"
+    );
+}
+
+#[test]
+fn within_the_grace_findings_are_only_counted() {
+    let checked = Check::of("start_up").env("ASYNCWATCH_GRACE", "1s").run();
+    checked.exits(1);
+    let at = |mark| lines("start_up", mark)[0].0;
+    let level = |line: u64| {
+        let mut findings = checked.findings().into_iter();
+        let finding = findings.find(|finding| finding["culprit"]["line"] == line);
+        finding.map(|finding| (&finding["level"], &finding["allowed"]["source"]))
+    };
+    let (allowed, source) = level(at("ALLOWED")).expect("it is counted");
+    assert_eq!(
+        (allowed.as_str(), source.as_str()),
+        (Some("allow"), Some("grace"))
+    );
+    let (denied, source) = level(at("CULPRIT")).expect("it is found");
+    assert_eq!((denied.as_str(), source.as_str()), (Some("deny"), None));
+}
+
+#[test]
+fn what_the_program_says_in_code_stands_above_the_defaults_of_a_check() {
+    let checked = Check::of("own_levels").run();
+    checked.exits(0);
+    assert_eq!(checked.only()["level"], "warn");
+    let denied = Check::of("own_levels").with(&["--deny", "slow-poll"]).run();
+    denied.exits(1);
+}

@@ -1,6 +1,9 @@
 //! Programs run by themselves: what they say, and where.
 
-use std::process::{Command, Output};
+use std::{
+    process::{Command, Output},
+    time::Instant,
+};
 
 use asyncwatch_tests::program;
 
@@ -11,6 +14,9 @@ fn run(specimen: &str, environment: &[(&str, &str)]) -> Output {
         "ASYNCWATCH_MAX_POLL",
         "ASYNCWATCH_REPORT",
         "ASYNCWATCH_LEVELS",
+        "ASYNCWATCH_LIMITS",
+        "ASYNCWATCH_GRACE",
+        "ASYNCWATCH_CHECK",
     ] {
         command.env_remove(name);
     }
@@ -95,4 +101,18 @@ fn an_allowed_level_is_silent() {
     let output = run("thread_sleep", &[("ASYNCWATCH_LEVELS", "slow-poll=allow")]);
     assert!(output.status.success());
     assert!(!stderr(&output).contains("worker"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_flood_is_a_readable_log_that_says_what_it_left_out() {
+    let started = Instant::now();
+    let output = run("flood", &[("ASYNCWATCH_MAX_POLL", "2ms")]);
+    assert!(output.status.success());
+    let said = stderr(&output);
+    let minutes = started.elapsed().as_secs() as usize / 60 + 1;
+    let shown = said.matches("warning[slow-poll]").count();
+    assert!((1..=30 * minutes).contains(&shown), "{shown} in {said}");
+    let goes_on = said.matches("let go of").count() + said.matches("still holds").count();
+    assert!(goes_on <= 30 * minutes, "{goes_on} in {said}");
+    assert!(said.contains("were not shown"), "{said}");
 }

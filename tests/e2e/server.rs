@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::Write,
+    io::{self, Read, Write},
     net::TcpStream,
     process::{Child, Command},
     thread,
@@ -220,4 +220,38 @@ async fn garbage_does_the_program_no_harm() {
         .get_process(GetProcessRequest {})
         .await
         .expect("still answers");
+}
+
+#[tokio::test]
+async fn silent_connections_are_bounded_and_let_go() {
+    let app = App::start("endless", &["120"], "127.0.0.1:0");
+    let mut known = app.client().await;
+    known
+        .get_process(GetProcessRequest {})
+        .await
+        .expect("answers");
+    let silent: Vec<TcpStream> = (0..64)
+        .map(|_| TcpStream::connect(&app.addr).expect("listens"))
+        .collect();
+    for stream in &silent {
+        stream.set_nonblocking(true).expect("set");
+    }
+    let is_closed = |mut stream: &TcpStream| match stream.read(&mut [0; 64]) {
+        Ok(bytes) => bytes == 0,
+        Err(why) => why.kind() != io::ErrorKind::WouldBlock,
+    };
+    wait_for(|| {
+        let closed = silent.iter().filter(|stream| is_closed(stream));
+        (closed.count() >= 33).then_some(())
+    });
+    known
+        .get_process(GetProcessRequest {})
+        .await
+        .expect("the one that was there is still served");
+    // The others have said nothing for too long and make room.
+    wait_for(|| silent.iter().all(is_closed).then_some(()));
+    let mut new = app.client().await;
+    new.get_process(GetProcessRequest {})
+        .await
+        .expect("there is room again");
 }

@@ -7,6 +7,7 @@
 
 mod arrays;
 mod boxed;
+mod bounds;
 mod compose;
 mod detected;
 mod episodes;

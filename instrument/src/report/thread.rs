@@ -8,11 +8,11 @@ use std::{
 };
 
 use asyncwatch_findings::{
-    Allowed, Code, Event as Line, Finding, Level, ProcessInfo, Totals, humanise, message,
+    Allowed, Code, Drop, Event as Line, Finding, Level, ProcessInfo, Totals, humanise, message,
 };
 
 use super::{
-    Detected, DroppedUnawaited, Event, Shared, compose,
+    Detected, DroppedUnawaited, Event, Shared, bounds, compose,
     episodes::{Episode, Episodes},
     file::ReportFile,
     groups::{Counted, Groups},
@@ -61,9 +61,7 @@ pub(super) fn process(config: &Builder) -> ProcessInfo {
             .as_deref()
             .and_then(|exe| exe.file_name())
             .map_or_else(String::new, |name| name.to_string_lossy().into_owned()),
-        args: std::env::args_os()
-            .map(|arg| arg.to_string_lossy().into_owned())
-            .collect(),
+        args: bounds::args(std::env::args_os().map(|arg| arg.to_string_lossy().into_owned())),
         exe: exe.map(|exe| exe.display().to_string()),
         started_unix_ns: clock::now_unix_ns(),
         asyncwatch_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -98,13 +96,14 @@ struct Worker {
     pace: Pace,
     /// As it was last said at an end.
     left_out: Vec<LeftOut>,
+    dropped: Vec<Drop>,
     introduced: bool,
     /// Findings whose newest state is not in the file yet.
     unwritten: Vec<Finding>,
     written_at_once: u32,
     started_unix_ns: u64,
     totals: Totals,
-    drops: Vec<asyncwatch_findings::Drop>,
+    drops: Vec<Drop>,
     /// As it was last written.
     process: Option<ProcessInfo>,
     /// Nothing was written since the last `End`.
@@ -138,6 +137,7 @@ impl Worker {
             groups: Groups::default(),
             pace: Pace::default(),
             left_out: Vec::new(),
+            dropped: Vec::new(),
             introduced: false,
             unwritten: Vec::new(),
             written_at_once: 0,
@@ -340,7 +340,8 @@ impl Worker {
     }
 
     /// Makes a finding's new state known; to the file at once if it matters.
-    fn publish(&mut self, finding: Finding, at_once: bool) {
+    fn publish(&mut self, mut finding: Finding, at_once: bool) {
+        bounds::bound(&mut finding);
         self.tell_program(&finding);
         if self.file.exists() {
             self.unwritten.retain(|known| known.id != finding.id);
@@ -422,6 +423,18 @@ impl Worker {
             }
         }
         self.left_out = left_out;
+        for drop in drops::list() {
+            if !self.dropped.contains(&drop) && drop.what.ends_with("-events") {
+                let Drop {
+                    what,
+                    count,
+                    detail,
+                } = &drop;
+                self.log
+                    .note(&format!("left out: {count} {what}: {detail}"));
+                self.dropped.push(drop);
+            }
+        }
     }
 
     /// The program may say twice that it ends: at the end of `main`, and at exit.

@@ -9,7 +9,7 @@ use std::{
 };
 
 use asyncwatch_findings::Finding;
-use asyncwatch_wire::v1;
+use asyncwatch_wire::{Message, v1};
 use tokio_metrics::{RuntimeIntervals, RuntimeMonitor};
 
 use super::convert::{self, SiteSums};
@@ -26,7 +26,10 @@ const TASKS_MAX: usize = 20_000;
 const ENDED_MAX: usize = 65_536;
 /// A snapshot is used again for so long.
 const FRESH: Duration = Duration::from_millis(90);
-/// Larger updates are sent in parts.
+/// Larger updates are sent in parts. Clients take 4 MiB; the largest single thing, a
+/// finding, has about 1 MiB.
+const UPDATE_BYTES_MAX: usize = 2 << 20;
+/// Things in one part: so many take a client some milliseconds.
 const UPDATE_ITEMS_MAX: usize = 1_000;
 
 /// The newest snapshot.
@@ -107,7 +110,7 @@ pub(super) struct News {
     ended_tasks: Vec<u64>,
     ended_workers: Vec<u32>,
     ended_runtimes: Vec<u64>,
-    findings: Vec<Arc<Finding>>,
+    findings: Vec<Arc<v1::Finding>>,
 }
 
 impl Collector {
@@ -161,7 +164,7 @@ impl Collector {
             ended_tasks: self.ended_tasks.since(ended_since),
             ended_workers: self.ended_workers.since(ended_since),
             ended_runtimes: self.ended_runtimes.since(ended_since),
-            findings,
+            findings: told(&findings),
         }
     }
 
@@ -182,7 +185,7 @@ impl Collector {
         seen.findings = version;
         Some(News {
             snapshot: seen.snapshot,
-            findings,
+            findings: told(&findings),
             ..News::default()
         })
     }
@@ -367,20 +370,17 @@ impl Iterator for News {
             reset: std::mem::take(&mut self.reset),
             process: self.process.take().map(Arc::unwrap_or_clone),
             drops: self.drops.take().map(Arc::unwrap_or_clone),
-            sites: part(&mut self.sites),
-            tasks: part(&mut self.tasks),
-            workers: part(&mut self.workers),
-            runtimes: part(&mut self.runtimes),
-            ended_tasks: split(&mut self.ended_tasks, UPDATE_ITEMS_MAX * 8),
-            ended_workers: split(&mut self.ended_workers, UPDATE_ITEMS_MAX),
-            ended_runtimes: split(&mut self.ended_runtimes, UPDATE_ITEMS_MAX),
-            // A finding with all its stacks can have some 500 KiB.
-            findings: split(&mut self.findings, 4)
-                .iter()
-                .map(|finding| convert::finding(finding))
-                .collect(),
-            snapshot_complete: false,
+            ..v1::Update::default()
         };
+        let mut room = Room(UPDATE_BYTES_MAX.saturating_sub(update.encoded_len()));
+        update.ended_tasks = room.take_ids(&mut self.ended_tasks);
+        update.ended_workers = room.take_ids(&mut self.ended_workers);
+        update.ended_runtimes = room.take_ids(&mut self.ended_runtimes);
+        update.runtimes = room.take(&mut self.runtimes);
+        update.workers = room.take(&mut self.workers);
+        update.sites = room.take(&mut self.sites);
+        update.tasks = room.take(&mut self.tasks);
+        update.findings = room.take(&mut self.findings);
         if self.is_empty() {
             update.snapshot_complete = true;
             self.snapshot = 0;
@@ -402,16 +402,42 @@ impl News {
     }
 }
 
-fn part<T: Clone>(all: &mut Vec<Arc<T>>) -> Vec<T> {
-    split(all, UPDATE_ITEMS_MAX)
-        .into_iter()
-        .map(Arc::unwrap_or_clone)
+fn told(findings: &[Arc<Finding>]) -> Vec<Arc<v1::Finding>> {
+    let findings = findings.iter();
+    findings
+        .map(|finding| Arc::new(convert::finding(finding)))
         .collect()
 }
 
-fn split<T>(all: &mut Vec<T>, at_most: usize) -> Vec<T> {
-    let keep = all.len().saturating_sub(at_most);
-    all.split_off(keep)
+/// What is left of a part's bytes.
+struct Room(usize);
+
+impl Room {
+    /// Moves what fits; at least one, if nothing else is in the part.
+    fn take<T: Message + Clone>(&mut self, all: &mut Vec<Arc<T>>) -> Vec<T> {
+        let mut part = Vec::new();
+        while part.len() < UPDATE_ITEMS_MAX && self.0 > 0 {
+            let Some(next) = all.pop() else { break };
+            // Its tag and its length take up to six.
+            let bytes = next.encoded_len() + 6;
+            if bytes > self.0 && self.0 < UPDATE_BYTES_MAX / 2 {
+                all.push(next);
+                break;
+            }
+            self.0 = self.0.saturating_sub(bytes);
+            part.push(Arc::unwrap_or_clone(next));
+        }
+        part
+    }
+
+    /// Ids are a handful of bytes each.
+    fn take_ids<T>(&mut self, all: &mut Vec<T>) -> Vec<T> {
+        const ID_BYTES_MAX: usize = 10;
+        let fit = (UPDATE_ITEMS_MAX * 8).min(self.0 / ID_BYTES_MAX);
+        let ids = all.split_off(all.len().saturating_sub(fit));
+        self.0 -= ids.len() * ID_BYTES_MAX;
+        ids
+    }
 }
 
 /// Sums over a site's living tasks.
@@ -425,5 +451,51 @@ impl SiteSums {
         for (sum, count) in self.poll_times.iter_mut().zip(&row.poll_times) {
             *sum += u64::from(*count);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What dashboards accept.
+    const DECODED_BYTES_MAX: usize = 4 << 20;
+
+    #[test]
+    fn parts_stay_below_what_clients_take_and_lose_nothing() {
+        let task = |id| v1::Task {
+            id,
+            name: "n".repeat(200),
+            ..v1::Task::default()
+        };
+        let finding = |id| v1::Finding {
+            id,
+            message: "m".repeat(1_200_000),
+            ..v1::Finding::default()
+        };
+        let news = News {
+            snapshot: 7,
+            process: Some(Arc::new(v1::Process {
+                args: vec!["a".repeat(1_024); 64],
+                ..v1::Process::default()
+            })),
+            tasks: (0..5_000).map(|id| Arc::new(task(id))).collect(),
+            findings: (0..20).map(|id| Arc::new(finding(id))).collect(),
+            ended_tasks: (0..100_000).map(|id| u64::MAX - id).collect(),
+            ..News::default()
+        };
+        let parts: Vec<v1::Update> = news.collect();
+        assert!(
+            parts
+                .iter()
+                .all(|part| part.encoded_len() < DECODED_BYTES_MAX)
+        );
+        let sum = |count: fn(&v1::Update) -> usize| parts.iter().map(count).sum::<usize>();
+        assert_eq!(sum(|part| part.tasks.len()), 5_000);
+        assert_eq!(sum(|part| part.findings.len()), 20);
+        assert_eq!(sum(|part| part.ended_tasks.len()), 100_000);
+        let complete = parts.iter().filter(|part| part.snapshot_complete);
+        assert_eq!(complete.count(), 1);
+        assert!(parts.last().is_some_and(|part| part.snapshot_complete));
     }
 }

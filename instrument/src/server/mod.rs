@@ -7,6 +7,7 @@
 
 mod announce;
 mod collect;
+mod connections;
 mod convert;
 mod service;
 
@@ -28,7 +29,7 @@ use crate::report::Reporter;
 const PORTS_TRIED: u16 = 64;
 /// A connection that sends nothing for so long is asked for a sign of life.
 const KEEPALIVE: Duration = Duration::from_secs(20);
-/// Connections at a time; each may have a few streams.
+/// Calls that one connection may have open at a time.
 const STREAMS_PER_CONNECTION: u32 = 8;
 
 /// Starts the server's thread; what goes wrong is reported as a warning.
@@ -90,9 +91,7 @@ async fn run(listener: TcpListener, reporter: Reporter) -> Result<(), Box<dyn st
         .register_encoded_file_descriptor_set(DESCRIPTOR)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .build_v1()?;
-    let incoming = tokio_stream::wrappers::TcpListenerStream::new(
-        tokio::net::TcpListener::from_std(listener)?,
-    );
+    let incoming = connections::admitted(tokio::net::TcpListener::from_std(listener)?);
     Server::builder()
         .http2_keepalive_interval(Some(KEEPALIVE))
         .max_concurrent_streams(STREAMS_PER_CONNECTION)

@@ -21,6 +21,9 @@ pub mod v1 {
     include!("generated/asyncwatch.v1.rs");
 }
 
+/// How large a message is on the wire: `encoded_len`.
+pub use prost::Message;
+
 /// The encoded `FileDescriptorSet` of the protocol, for gRPC reflection.
 pub const DESCRIPTOR: &[u8] = include_bytes!("generated/descriptor.bin");
 
