@@ -18,6 +18,7 @@ use crate::{
     check,
     client::Target,
     config::{CodeLimit, Config, Flags, Said, Settings, Source},
+    doctor::{self, DoctorArgs},
     explain, ps,
     report::{Output, say},
     run,
@@ -35,6 +36,7 @@ Examples:
   asyncwatch run -- cargo run         start a program, and the dashboard on it
   asyncwatch check -- cargo test      run the tests; fail if something blocked
   asyncwatch explain slow-poll        what a finding means, and how to fix it
+  asyncwatch doctor                   what works here, and what is missing
 
 The program has to be built with the `asyncwatch` crate and its feature `enabled`,
 and run under `#[asyncwatch::main]` or `#[asyncwatch::test]`.";
@@ -82,6 +84,9 @@ enum Command {
         /// Code of the finding; without it, all of them are listed
         code: Option<Code>,
     },
+    /// Show what works here and what does not: this system, the project, its settings
+    #[command(after_help = DOCTOR_HELP, override_usage = "asyncwatch doctor [OPTIONS] [ADDR|PID]\n       asyncwatch doctor [OPTIONS] -- CMD…")]
+    Doctor(DoctorArgs),
 }
 
 const CHECK_HELP: &str = "\
@@ -90,6 +95,12 @@ Exit codes:
   1  findings at deny level
   2  wrong usage, or nothing was watched
   the command's own code if it failed by itself; 128 + N if signal N ended it";
+
+const DOCTOR_HELP: &str = "\
+Exit codes:
+  0  nothing essential is missing
+  1  something is, and nothing can be found before it is there
+  2  wrong usage";
 
 /// What `asyncwatch run` was asked for.
 #[derive(Debug, Args)]
@@ -254,6 +265,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         .context("cannot start the runtime")?;
     match cli.command {
         Some(Command::Explain { code }) => explain::explain(code),
+        Some(Command::Doctor(args)) => runtime.block_on(doctor::doctor(args)),
         Some(Command::Check(args)) => runtime.block_on(check::check(args, on_terminal)),
         Some(Command::Run(args)) => runtime.block_on(run::run(args, on_terminal)),
         Some(Command::Ps { whom }) => runtime.block_on(ps::show(whom.as_deref(), ps::Layout::List)),

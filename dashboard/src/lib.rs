@@ -10,6 +10,7 @@ mod cli;
 pub mod client;
 mod config;
 pub mod discover;
+mod doctor;
 mod explain;
 mod gather;
 pub mod model;

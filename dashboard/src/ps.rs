@@ -49,7 +49,7 @@ pub(crate) async fn show(whom: Option<&str>, layout: Layout) -> anyhow::Result<E
     Ok(ExitCode::SUCCESS)
 }
 
-fn targets(whom: Option<&str>) -> anyhow::Result<Vec<Target>> {
+pub(crate) fn targets(whom: Option<&str>) -> anyhow::Result<Vec<Target>> {
     let apps = discover::apps();
     let Some(whom) = whom else {
         if apps.is_empty() {
@@ -75,7 +75,7 @@ fn targets(whom: Option<&str>) -> anyhow::Result<Vec<Target>> {
 }
 
 /// The whole state of the program, as soon as it is there.
-async fn snapshot(target: &Target) -> anyhow::Result<Model> {
+pub(crate) async fn snapshot(target: &Target) -> anyhow::Result<Model> {
     let mut messages = client::watch(target.clone());
     let mut model = Model::new(Connection::Connecting {
         addr: target.to_string(),

@@ -89,6 +89,12 @@ fn process(wire: v1::Process) -> model::Process {
         timing: clean(&wire.timing, NAME_MAX),
         max_poll: (wire.max_poll_ns > 0).then(|| Duration::from_nanos(wire.max_poll_ns)),
         paused: wire.paused,
+        settings: wire
+            .settings
+            .into_iter()
+            .take(LINES_MAX)
+            .map(setting)
+            .collect(),
         coverage: wire
             .coverage
             .into_iter()
@@ -96,6 +102,14 @@ fn process(wire: v1::Process) -> model::Process {
             .map(coverage)
             .collect(),
         platform: clean(format!("{} {}", wire.os, wire.arch).trim(), NAME_MAX),
+    }
+}
+
+fn setting(wire: v1::Setting) -> findings::Setting {
+    findings::Setting {
+        name: clean(&wire.name, NAME_MAX),
+        value: clean(&wire.value, NAME_MAX),
+        source: clean(&wire.source, NAME_MAX),
     }
 }
 

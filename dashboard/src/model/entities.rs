@@ -3,7 +3,7 @@
 
 use std::{fmt, time::Duration};
 
-use asyncwatch_findings::{Coverage, Location};
+use asyncwatch_findings::{Coverage, Location, Setting};
 
 use super::Histogram;
 
@@ -51,6 +51,8 @@ pub struct Process {
     pub paused: bool,
     /// What is watched and what is not.
     pub coverage: Vec<Coverage>,
+    /// How it was told to watch.
+    pub settings: Vec<Setting>,
     /// Operating system and architecture.
     pub platform: String,
 }

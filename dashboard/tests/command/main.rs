@@ -3,5 +3,6 @@
 #![cfg(unix)]
 
 mod check;
+mod doctor;
 mod fake;
 mod run;

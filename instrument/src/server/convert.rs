@@ -195,6 +195,15 @@ pub(super) fn process(process: &findings::ProcessInfo) -> v1::Process {
         os: std::env::consts::OS.to_owned(),
         arch: std::env::consts::ARCH.to_owned(),
         paused: !settings::looking(),
+        settings: process.settings.iter().map(setting).collect(),
+    }
+}
+
+fn setting(setting: &findings::Setting) -> v1::Setting {
+    v1::Setting {
+        name: setting.name.clone(),
+        value: setting.value.clone(),
+        source: setting.source.clone(),
     }
 }
 

@@ -84,6 +84,7 @@ pub(super) fn process() -> Process {
         timing: "exact".to_owned(),
         max_poll: Some(ms(100)),
         paused: false,
+        settings: Vec::new(),
         coverage: vec![
             aspect(
                 "spawned-tasks",

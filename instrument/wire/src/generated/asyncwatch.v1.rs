@@ -48,6 +48,21 @@ pub struct Process {
     /// Slow polls are not looked for at present: see ConfigureRequest.
     #[prost(bool, tag = "11")]
     pub paused: bool,
+    #[prost(message, repeated, tag = "12")]
+    pub settings: ::prost::alloc::vec::Vec<Setting>,
+}
+/// One setting that the program runs with.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Setting {
+    /// As in asyncwatch.toml: "max_poll", "levels.slow-poll", "limits.large-future".
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// As people write it.
+    #[prost(string, tag = "2")]
+    pub value: ::prost::alloc::string::String,
+    /// Who said so: "default", "builder" or the name of an environment variable.
+    #[prost(string, tag = "3")]
+    pub source: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Coverage {
