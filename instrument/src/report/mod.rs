@@ -6,8 +6,8 @@
 //! watchdog goes on meanwhile, and hands over through a bounded queue.
 
 mod arrays;
-mod boxed;
 mod bounds;
+mod boxed;
 mod compose;
 mod detected;
 mod episodes;
