@@ -74,10 +74,10 @@ pub mod __private {
     pub use tokio;
 
     #[cfg(feature = "watch")]
-    pub use asyncwatch_instrument::{OfFn, SkipRange, WatchedFn, may_skip, root};
+    pub use asyncwatch_instrument::{OfFn, SkipRange, WatchedFn, may_skip, root, running};
 
     #[cfg(not(feature = "watch"))]
-    pub use crate::off::root;
+    pub use crate::off::{root, running};
 
     /// The return type of a function type: a way to write `!`.
     pub trait Returns {

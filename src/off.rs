@@ -48,6 +48,13 @@ pub fn root<F: Future>(future: F, _name: &str) -> F {
     future
 }
 
+/// The runtime as it is.
+#[doc(hidden)]
+#[inline(always)]
+pub fn running<R>(runtime: R) -> R {
+    runtime
+}
+
 /// Futures as they are.
 pub trait WatchExt: Future + Sized {
     /// The future itself: asyncwatch is not enabled.
@@ -86,6 +93,14 @@ impl Hooks {
     fn set(mut self, hook: impl FnOnce(&mut tokio::runtime::Builder) + 'static) -> Hooks {
         self.0.push(Box::new(hook));
         self
+    }
+
+    /// Your `on_thread_start`.
+    #[must_use]
+    pub fn on_thread_start(self, f: impl Fn() + Send + Sync + 'static) -> Hooks {
+        self.set(|builder| {
+            builder.on_thread_start(f);
+        })
     }
 
     /// Your `on_thread_park`.

@@ -14,6 +14,7 @@ use crate::self_test::{self, Verdict};
 
 static WATCHED_RUNTIME: AtomicBool = AtomicBool::new(false);
 static FOREIGN_PARK_HOOK: AtomicBool = AtomicBool::new(false);
+static FOREIGN_START_HOOK: AtomicBool = AtomicBool::new(false);
 static NO_STACKS: Mutex<Option<String>> = Mutex::new(None);
 
 /// A runtime was built with our hooks.
@@ -24,6 +25,11 @@ pub(crate) fn note_watched_runtime() {
 /// The program's own `on_thread_park` was left in place.
 pub(crate) fn note_foreign_park_hook() {
     FOREIGN_PARK_HOOK.store(true, Relaxed);
+}
+
+/// The program's own `on_thread_start` was left in place.
+pub(crate) fn note_foreign_start_hook() {
+    FOREIGN_START_HOOK.store(true, Relaxed);
 }
 
 /// Stacks cannot be taken here, and why.
@@ -40,6 +46,13 @@ pub(crate) fn list() -> Vec<Coverage> {
             "parks",
             false,
             "parks are not counted, because the program has its own `on_thread_park`: pass it to `watched_with`",
+        ));
+    }
+    if FOREIGN_START_HOOK.load(Relaxed) {
+        list.push(aspect(
+            "blocking-pool",
+            false,
+            "what the threads of the blocking pool do is not looked at, because the program has its own `on_thread_start`: pass it to `watched_with`",
         ));
     }
     list

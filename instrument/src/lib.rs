@@ -27,7 +27,9 @@
 mod clock;
 mod config;
 mod coverage;
+mod detect;
 mod drops;
+mod ending;
 mod large;
 mod never_awaited;
 mod probe;
@@ -55,6 +57,7 @@ use std::{
 
 pub use asyncwatch_findings::{Code, Level};
 pub use config::{Builder, DEFAULT_ADDR, DEFAULT_MAX_POLL, Timing};
+pub use ending::{AnyRuntime, Running, running};
 pub use never_awaited::{SkipRange, WatchedFn, may_skip};
 pub use probe::{
     allowed::allow_blocking,
@@ -63,6 +66,7 @@ pub use probe::{
     watched::{WatchExt, Watched, root, spawn, spawn_local},
 };
 pub use report::sink::Finding;
+use watchdog::Occasion;
 
 /// How long a program that ends waits for its last findings to be symbolised and
 /// written, at most.
@@ -93,14 +97,16 @@ pub fn install() {
 /// `#[asyncwatch::main]` and `exit` handlers do so by themselves. Waits until the
 /// last findings are written, but no longer than [`FINISH_WAIT`].
 pub fn finish() {
-    // In a forked child our threads do not exist.
-    let here = |installed: &&Installed| installed.pid == std::process::id();
-    let Some(installed) = INSTALLED.get().filter(here) else {
+    finish_on(Occasion::Finish);
+}
+
+fn finish_on(occasion: Occasion) {
+    let Some(installed) = installed_here() else {
         return;
     };
     let started = Instant::now();
     if let Some(watchdog) = &installed.watchdog {
-        watchdog.and_wait(FINISH_WAIT / 4);
+        watchdog.and_wait(occasion, FINISH_WAIT / 4);
     }
     installed
         .reporter
@@ -111,6 +117,27 @@ pub fn finish() {
 pub(crate) fn warn(message: String) {
     if let Some(installed) = INSTALLED.get() {
         installed.reporter.warn(message);
+    }
+}
+
+/// A root future has ended; its runtime may be shut down next.
+pub(crate) fn root_ended(root: detect::RootEnd) {
+    if let Some(watchdog) = installed_here().and_then(|here| here.watchdog.as_ref()) {
+        watchdog.and_wait(Occasion::RootEnded(root), FINISH_WAIT / 4);
+    }
+}
+
+/// In a forked child our threads do not exist.
+fn installed_here() -> Option<&'static Installed> {
+    INSTALLED
+        .get()
+        .filter(|installed| installed.pid == std::process::id())
+}
+
+/// Hands on that tasks were dropped before they had finished, if there is a reporter.
+pub(crate) fn task_dropped(dropped: detect::Dropped) {
+    if let Some(installed) = INSTALLED.get() {
+        installed.reporter.task_dropped(dropped);
     }
 }
 
@@ -171,7 +198,7 @@ mod at_exit {
     /// Has the last findings written also when the program calls `exit`.
     pub(crate) fn register() {
         extern "C" fn finish() {
-            crate::finish();
+            crate::finish_on(crate::Occasion::Exit);
             #[cfg(feature = "server")]
             crate::server::withdraw();
         }

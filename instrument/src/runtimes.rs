@@ -11,12 +11,31 @@ use std::{
 
 use tokio::runtime::{Handle, RuntimeFlavor};
 
+use crate::registry::{
+    slab,
+    task::{Kind, Task},
+};
+
 /// For how long an idle runtime's handle is kept.
 const IDLE: Duration = Duration::from_secs(3);
+/// Entries of tasks that are looked at to count the woken ones: 1 MiB of them.
+const WOKEN_LOOKED_AT: usize = 4_096;
 /// Runtimes whose metrics are shown at a time.
 const RUNTIMES_MAX: usize = 64;
 
 static RUNTIMES: Mutex<Vec<Entry>> = Mutex::new(Vec::new());
+/// Every runtime that was ever handed in, the oldest first; past [`RUNTIMES_MAX`] they
+/// have no names.
+static NAMES: Mutex<Vec<Named>> = Mutex::new(Vec::new());
+
+struct Named {
+    id: u64,
+    /// Given by the program, to the runtime or to its threads.
+    name: Option<String>,
+}
+
+/// Threads that the program gave no name.
+const TOKIOS_NAMES: &[&str] = &["tokio-rt-worker", "tokio-runtime-worker"];
 
 struct Entry {
     id: u64,
@@ -60,6 +79,7 @@ pub(crate) fn hand_in() -> u64 {
         return 0;
     };
     let id = number(handle.id());
+    learn_name(id, &handle);
     let mut runtimes = RUNTIMES.lock().unwrap_or_else(PoisonError::into_inner);
     let active = Instant::now();
     if let Some(entry) = runtimes.iter_mut().find(|entry| entry.id == id) {
@@ -73,6 +93,43 @@ pub(crate) fn hand_in() -> u64 {
         });
     }
     id
+}
+
+fn learn_name(id: u64, handle: &Handle) {
+    let mut names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
+    let known = names.iter().position(|known| known.id == id);
+    let unknown = match known {
+        Some(at) => names[at].name.is_none(),
+        None => names.len() < RUNTIMES_MAX,
+    };
+    if !unknown {
+        return;
+    }
+    let of_threads = || {
+        tokio::runtime::worker_index()?;
+        let thread = std::thread::current();
+        let name = thread.name()?;
+        (!TOKIOS_NAMES.contains(&name)).then(|| name.to_owned())
+    };
+    let name = handle.name().map(str::to_owned).or_else(of_threads);
+    match known {
+        Some(at) => names[at].name = name,
+        None => names.push(Named { id, name }),
+    }
+}
+
+/// The name of runtime `id`, if the program has had more than one: ``runtime `io` ``,
+/// or `runtime 2`.
+pub(crate) fn one_of_several(id: u64) -> Option<String> {
+    let names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
+    if names.len() < 2 {
+        return None;
+    }
+    let at = names.iter().position(|known| known.id == id)?;
+    Some(match &names[at].name {
+        Some(name) => format!("runtime `{name}`"),
+        None => format!("runtime {}", at + 1),
+    })
 }
 
 /// The known runtimes.
@@ -92,12 +149,47 @@ pub(crate) fn is_known(id: u64) -> bool {
 
 /// Tasks queued on runtime `id` that wait for `worker` or for any worker.
 pub(crate) fn queued(id: u64, worker: Option<usize>) -> Option<u64> {
+    let queue = queue(id, worker)?;
+    Some(queue.local + queue.global)
+}
+
+/// Tasks queued on runtime `id` that `worker` will have to poll: its own, and its share
+/// of those that wait for any.
+pub(crate) fn waiting_for(id: u64, worker: Option<usize>) -> Option<u64> {
+    let queue = queue(id, worker)?;
+    Some(queue.local + queue.global / queue.workers)
+}
+
+struct Queue {
+    local: u64,
+    global: u64,
+    workers: u64,
+}
+
+fn queue(id: u64, worker: Option<usize>) -> Option<Queue> {
     let runtimes = RUNTIMES.lock().unwrap_or_else(PoisonError::into_inner);
     let handle = &runtimes.iter().find(|entry| entry.id == id)?.handle;
     let metrics = handle.metrics();
-    let global = metrics.global_queue_depth();
-    let local = local_queue(&metrics, handle.runtime_flavor(), worker);
-    Some((global + local) as u64)
+    let local = local_queue(&metrics, handle.runtime_flavor(), worker) as u64;
+    let global = metrics.global_queue_depth() as u64;
+    drop(runtimes);
+    Some(Queue {
+        local,
+        // Without the local queues, what is seen of wakes may tell more.
+        global: if cfg!(tokio_unstable) {
+            global
+        } else {
+            global.max(woken(id))
+        },
+        workers: metrics.num_workers().max(1) as u64,
+    })
+}
+
+/// Watched tasks of runtime `id` that were seen to be woken and wait for their poll.
+fn woken(id: u64) -> u64 {
+    let waits = |task: &&Task| task.is_woken() && task.runtime() == id && task.id() != 0;
+    let waiting = slab::all().take(WOKEN_LOOKED_AT).filter(waits);
+    waiting.filter(|task| task.kind() != Kind::Future).count() as u64
 }
 
 #[cfg(tokio_unstable)]
@@ -162,6 +254,29 @@ mod tests {
         });
         assert_eq!(number(first).to_string(), first.to_string());
         assert_eq!(number(second).to_string(), second.to_string());
+    }
+
+    #[test]
+    fn runtimes_are_named_by_themselves_or_by_their_threads_or_numbered() {
+        let build = |builder: &mut tokio::runtime::Builder| builder.build().expect("runtime");
+        let multi = tokio::runtime::Builder::new_multi_thread;
+        let runtimes = [
+            build(multi().worker_threads(1).name("io")),
+            build(multi().worker_threads(1).thread_name("database")),
+            build(multi().worker_threads(1)),
+        ];
+        let names = runtimes.each_ref().map(|runtime| {
+            let _inside = runtime.enter();
+            // The thread that enters it does not bear its name; its workers do.
+            hand_in();
+            let id = runtime.block_on(async { tokio::spawn(async { hand_in() }).await });
+            id.expect("the task ends well")
+        });
+        let [io, database, other] = names.map(|id| one_of_several(id).expect("there are several"));
+        assert_eq!(io, "runtime `io`");
+        assert_eq!(database, "runtime `database`");
+        let number = other.strip_prefix("runtime ").expect("a number");
+        assert!(number.parse::<usize>().is_ok(), "{other}");
     }
 
     #[test]

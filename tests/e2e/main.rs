@@ -8,4 +8,6 @@ mod check;
 mod direct;
 mod off;
 mod run;
+mod runtimes;
 mod server;
+mod tasks;

@@ -90,6 +90,21 @@ pub fn slow_poll(poll: &SlowPoll<'_>) -> String {
     }
 }
 
+/// One sentence about a task whose first poll has lasted for `wall` by now, or in all.
+pub fn never_yielded(task: Option<&TaskRef>, wall: Duration, ongoing: bool) -> String {
+    let task = task_name(task);
+    let wall = humanise(wall);
+    if ongoing {
+        format!(
+            "{task} has not yielded once in the {wall} since its first poll began: until it does, it cannot be cancelled or timed out"
+        )
+    } else {
+        format!(
+            "{task} did not yield once in the {wall} of its first poll: for so long it could not be cancelled or timed out"
+        )
+    }
+}
+
 /// One sentence about a future that was dropped without ever having been polled.
 ///
 /// `future` is the name of the async function that made it, or its type's.
@@ -150,7 +165,7 @@ pub fn cause(finding: &Finding) -> Option<String> {
     let waited = finding
         .queued_behind
         .filter(|&tasks| tasks > 0)
-        .map(|tasks| waited_behind(tasks, finding.ongoing));
+        .map(|tasks| waited_behind(tasks, finding.waited_behind, finding.ongoing));
     let parts: Vec<String> = time_spent(finding).into_iter().chain(waited).collect();
     (!parts.is_empty()).then(|| parts.join("; "))
 }
@@ -180,12 +195,17 @@ fn time_spent(finding: &Finding) -> Option<String> {
     })
 }
 
-fn waited_behind(tasks: u64, ongoing: bool) -> String {
-    match (tasks, ongoing) {
+fn waited_behind(tasks: u64, waited: Option<Duration>, ongoing: bool) -> String {
+    let fact = match (tasks, ongoing) {
         (1, true) => "1 task waits behind it".to_owned(),
         (1, false) => "1 task waited behind it".to_owned(),
         (_, true) => format!("{tasks} tasks wait behind it"),
         (_, false) => format!("{tasks} tasks waited behind it"),
+    };
+    match waited {
+        Some(waited) if tasks == 1 => format!("{fact}, for {}", humanise(waited)),
+        Some(waited) => format!("{fact}, {} in all", humanise(waited)),
+        None => fact,
     }
 }
 

@@ -89,7 +89,7 @@ fn content(entry: Entry, function: &mut ItemFn, options: &RuntimeOptions) -> Tok
         let mut #builder = #new_builder;
         #builder.enable_all()#calls;
         #private::#watch_builder(&mut #builder);
-        let #runtime = #builder.#build.expect("failed to build the runtime");
+        let #runtime = #private::running(#builder.#build.expect("failed to build the runtime"));
         #runtime.block_on(#future)
     }
 }

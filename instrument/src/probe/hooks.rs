@@ -9,7 +9,7 @@ use tokio::runtime::Builder;
 #[cfg(tokio_unstable)]
 use tokio::runtime::TaskMeta;
 
-use crate::{coverage, registry::slots, settings};
+use crate::{coverage, detect::pool, registry::slots, settings};
 
 type ThreadHook = Box<dyn Fn() + Send + Sync>;
 #[cfg(tokio_unstable)]
@@ -21,6 +21,7 @@ type TaskHook = Box<dyn Fn(&TaskMeta<'_>) + Send + Sync>;
 /// uses these; set yours here instead of on the builder, and both are called.
 #[derive(Default)]
 pub struct Hooks {
+    thread_start: Option<ThreadHook>,
     park: Option<ThreadHook>,
     #[cfg(tokio_unstable)]
     spawn: Option<TaskHook>,
@@ -42,6 +43,13 @@ impl Hooks {
     /// No hooks of your own.
     pub fn new() -> Hooks {
         Hooks::default()
+    }
+
+    /// Your [`Builder::on_thread_start`].
+    #[must_use]
+    pub fn on_thread_start(mut self, f: impl Fn() + Send + Sync + 'static) -> Hooks {
+        self.thread_start = Some(Box::new(f));
+        self
     }
 
     /// Your [`Builder::on_thread_park`].
@@ -100,7 +108,8 @@ pub trait RuntimeBuilderExt {
     /// were set with tokio's `on_task_spawn`, `on_before_task_poll`,
     /// `on_after_task_poll` or `on_task_terminate` are replaced: pass them to
     /// [`watched_with`](RuntimeBuilderExt::watched_with). One set with
-    /// `on_thread_park` is kept, at the price of a second clock reading per poll.
+    /// `on_thread_park` is kept, at the price of a second clock reading per poll; one
+    /// set with `on_thread_start` too, and then the blocking pool is not looked at.
     fn watched(&mut self) -> &mut Self {
         self.watched_with(Hooks::new())
     }
@@ -121,9 +130,11 @@ impl RuntimeBuilderExt for Builder {
     fn watched_with(&mut self, hooks: Hooks) -> &mut Builder {
         crate::install();
         if settings::on() {
+            watch_starts(self, hooks.thread_start);
             watch_parks(self, hooks.park);
-        } else if let Some(own) = hooks.park {
-            self.on_thread_park(own);
+        } else {
+            hooks.thread_start.map(|own| self.on_thread_start(own));
+            hooks.park.map(|own| self.on_thread_park(own));
         }
         #[cfg(tokio_unstable)]
         tasks::set(
@@ -138,11 +149,28 @@ impl RuntimeBuilderExt for Builder {
     }
 }
 
+/// Notes the threads of the blocking pool.
+fn watch_starts(builder: &mut Builder, own: Option<ThreadHook>) {
+    if own.is_none() && is_set(builder, "after_start") {
+        return coverage::note_foreign_start_hook();
+    }
+    builder.on_thread_start(move || {
+        pool::joins();
+        if let Some(own) = &own {
+            own();
+        }
+    });
+}
+
+/// Whether the builder has a function for this hook. It shows which are set, though not
+/// what they are.
+fn is_set(builder: &Builder, hook: &str) -> bool {
+    format!("{builder:?}").contains(&format!("{hook}: Some("))
+}
+
 /// Counts parks, which also end the chain of timestamps.
 fn watch_parks(builder: &mut Builder, own: Option<ThreadHook>) {
-    // The builder shows which thread hooks are set, though not what they are.
-    let taken = own.is_none() && format!("{builder:?}").contains("before_park: Some(");
-    if taken {
+    if own.is_none() && is_set(builder, "before_park") {
         settings::unchain();
         coverage::note_foreign_park_hook();
         return;
@@ -150,6 +178,7 @@ fn watch_parks(builder: &mut Builder, own: Option<ThreadHook>) {
     builder.on_thread_park(move || {
         if let Some(slot) = slots::current() {
             slot.park();
+            slots::refresh_here();
         }
         if let Some(own) = &own {
             own();
@@ -161,6 +190,7 @@ fn watch_parks(builder: &mut Builder, own: Option<ThreadHook>) {
 mod tasks {
     use super::{Builder, TaskHook, TaskMeta, settings};
     use crate::{
+        detect::{dropped, pool},
         registry::{
             pages, sites, slab,
             slot::Slot,
@@ -297,7 +327,7 @@ mod tasks {
     fn ended(meta: &TaskMeta<'_>) {
         let Some(task) = pages::take(runtimes::number(meta.id())) else {
             // The blocking pool and the worker loops end without having been spawned.
-            return;
+            return pool::closure_ended();
         };
         let polled_here = slots::known()
             .and_then(Slot::current)
@@ -306,6 +336,7 @@ mod tasks {
             task.ending
                 .store(true, std::sync::atomic::Ordering::Relaxed);
         } else {
+            dropped::pending(task, dropped::Source::Hooks);
             slab::remove(task);
         }
     }

@@ -18,6 +18,7 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 
 use super::{allowed::Leave, wakes::Wakes};
 use crate::{
+    detect::{self, Source},
     large::{self, Function},
     registry::{
         names::Name,
@@ -39,6 +40,10 @@ pub(crate) struct Watch {
     wakes: Option<Wakes>,
     /// The task it was first polled in; `None` before.
     inside: Option<Inside>,
+    /// It is over the root future of a whole program or test.
+    root: bool,
+    /// Its last poll was ready.
+    finished: bool,
 }
 
 /// Who counts its polls.
@@ -65,7 +70,9 @@ impl Watch {
             None => site.type_name(function_of(type_name)),
         };
         let runtime = Handle::try_current().map_or(0, |handle| runtimes::number(handle.id()));
-        Watch::with_entry(kind, site, name, runtime)
+        let mut watch = Watch::with_entry(kind, site, name, runtime)?;
+        watch.root = kind == Kind::BlockOn;
+        Some(watch)
     }
 
     /// The watch over a future that is polled for the first time, of the function
@@ -94,6 +101,8 @@ impl Watch {
                 },
                 wakes: None,
                 inside: Some(inside),
+                root: false,
+                finished: false,
             });
         }
         if slot.depth() > 0 && slot.current().is_none() {
@@ -129,6 +138,8 @@ impl Watch {
             entry: Entry::Own(task),
             wakes: settings::exact().then(|| Wakes::new(task)),
             inside: None,
+            root: false,
+            finished: false,
         })
     }
 
@@ -162,10 +173,12 @@ impl Watch {
             }
         };
         let _outer = slot.go_inside(inside);
-        match self.entry {
+        let poll = match self.entry {
             Entry::Own(task) => self.poll_in_slot(task, slot, future, context),
             Entry::Hooks { .. } => future.poll(context),
-        }
+        };
+        self.finished = poll.is_ready();
+        poll
     }
 
     /// The boundary of the poll, to whoever reads a stack.
@@ -179,10 +192,11 @@ impl Watch {
     ) -> Poll<F::Output> {
         slot.enter_watched(task);
         let _leave = Leave(slot);
-        let Some(wakes) = &mut self.wakes else {
-            return future.poll(context);
+        let waker = match &mut self.wakes {
+            Some(wakes) => wakes.begin(context.waker(), slot.began()),
+            None => None,
         };
-        match wakes.begin(context.waker(), slot.began()) {
+        match waker {
             Some(waker) => future.poll(&mut Context::from_waker(waker)),
             None => future.poll(context),
         }
@@ -229,14 +243,31 @@ impl Watch {
             id: hooks.id(),
         };
         self.wakes = None;
-        slab::remove(own);
+        slab::withdraw(own);
     }
 }
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        if let Entry::Own(task) = self.entry {
-            slab::remove(task);
+        let cut_short = |task: &'static Task| !self.finished && task.kind().is_spawned();
+        match self.entry {
+            Entry::Own(task) => {
+                if self.root {
+                    detect::root_ended(task);
+                }
+                if cut_short(task) {
+                    if self.inside.is_none() && hooks_know(task) {
+                        return slab::withdraw(task);
+                    }
+                    detect::dropped::pending(task, Source::Future);
+                }
+                slab::remove(task);
+            }
+            Entry::Hooks { .. } => {
+                if let Some(task) = self.task().filter(|task| cut_short(task)) {
+                    detect::dropped::pending(task, Source::FutureBesideHooks);
+                }
+            }
         }
     }
 }
@@ -256,6 +287,22 @@ fn function_of(type_name: &'static str) -> &'static str {
 fn hooked(slot: &'static Slot, inside: Inside) -> Option<&'static Task> {
     slot.current()
         .filter(|task| inside.tokio_id() != 0 && task.id() == inside.tokio_id())
+}
+
+/// Whether the hooks have an entry for the task of `own`, which ends here without ever
+/// having been polled.
+#[cfg(tokio_unstable)]
+fn hooks_know(own: &'static Task) -> bool {
+    let spawned_at = own.site().map(|site| site.location);
+    tokio::task::try_id()
+        .and_then(|id| crate::registry::pages::get(runtimes::number(id)))
+        .zip(spawned_at)
+        .is_some_and(|(task, spawned_at)| is_spawned_at(task, spawned_at))
+}
+
+#[cfg(not(tokio_unstable))]
+fn hooks_know(_: &'static Task) -> bool {
+    false
 }
 
 /// Whether the watched future `own` is all that the task runs, as in

@@ -46,6 +46,10 @@ pub(crate) struct Site {
     type_name: AtomicPtr<Name>,
     spawned: AtomicU64,
     ended: AtomicU64,
+    /// Of those that have ended, how many did so without finishing.
+    dropped: AtomicU64,
+    /// Watched futures of these tasks that were dropped before they had finished.
+    cut_short: AtomicU64,
     /// Of ended tasks only; the living ones are added when a row is made.
     polls: AtomicU64,
     busy_ns: AtomicU64,
@@ -141,6 +145,8 @@ impl Site {
             type_name: AtomicPtr::new(ptr::null_mut()),
             spawned: AtomicU64::new(0),
             ended: AtomicU64::new(0),
+            dropped: AtomicU64::new(0),
+            cut_short: AtomicU64::new(0),
             polls: AtomicU64::new(0),
             busy_ns: AtomicU64::new(0),
             scheduled_ns: AtomicU64::new(0),
@@ -157,6 +163,34 @@ impl Site {
 
     pub(crate) fn count_spawn(&self) {
         self.spawned.fetch_add(1, Relaxed);
+    }
+
+    /// What was counted as a spawn was none.
+    pub(super) fn withdraw_spawn(&self) {
+        self.spawned.fetch_sub(1, Relaxed);
+    }
+
+    /// A task of this site ends without having finished.
+    ///
+    /// Gives how many did so before.
+    pub(crate) fn count_dropped(&self) -> u64 {
+        self.dropped.fetch_add(1, Relaxed)
+    }
+
+    /// A watched future of such a task is dropped before it has finished. Gives how many
+    /// were before.
+    pub(crate) fn count_cut_short(&self) -> u64 {
+        self.cut_short.fetch_add(1, Relaxed)
+    }
+
+    pub(crate) fn dropped(&self) -> u64 {
+        self.dropped.load(Relaxed)
+    }
+
+    /// Tasks of this site that came to their end by themselves.
+    pub(crate) fn finished(&self) -> u64 {
+        let ended = self.ended.load(Relaxed);
+        ended.saturating_sub(self.dropped.load(Relaxed))
     }
 
     /// Gives the site its tasks' name if it has none yet.

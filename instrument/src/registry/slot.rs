@@ -334,6 +334,7 @@ impl Slot {
 
     #[cold]
     fn refresh_baseline(&self, now: Ticks) {
+        super::slots::refresh_here();
         if let Some(base) = super::slots::account_here(now) {
             self.base.set(base);
         }
@@ -500,12 +501,29 @@ impl Slot {
         self.published.read()
     }
 
+    /// The task whose poll the published one is, or lies in; `None` if `reading` is no
+    /// longer true.
+    pub(crate) fn outermost(&self, reading: Reading<Task>) -> Option<&'static Task> {
+        let task = match self.suspended.load(Relaxed) {
+            0 => reading.task,
+            _ => self.outer[0].task.load(Relaxed),
+        };
+        std::sync::atomic::fence(Acquire);
+        let same = self.sequence().load(Relaxed) == reading.sequence;
+        Task::from_ptr(task).filter(|_| same)
+    }
+
     /// The accounting at the begin of the poll `origin`, if it is still that poll.
     pub(crate) fn base(&self, origin: u64) -> Option<Base> {
         let base = self.base.get();
         std::sync::atomic::fence(Acquire);
         let still = self.read().is_some_and(|now| now.origin == origin);
         (still && base.at != 0).then_some(base)
+    }
+
+    /// How often the owning thread had gone to sleep when that was last asked.
+    pub(crate) fn sleeps(&self) -> Option<u64> {
+        self.base.get().sleeps
     }
 
     /// The sequence number, for a signal handler that must see whether it is late.

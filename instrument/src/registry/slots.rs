@@ -9,7 +9,7 @@ use std::{
     sync::{
         Arc, OnceLock,
         atomic::{
-            AtomicU32, AtomicU64,
+            AtomicU32, AtomicU64, AtomicUsize,
             Ordering::{AcqRel, Acquire, Relaxed},
         },
     },
@@ -32,21 +32,51 @@ static PAST_POLLS: AtomicU64 = AtomicU64::new(0);
 #[derive(Debug)]
 pub(crate) struct ThreadInfo {
     pub(crate) thread: Thread,
-    /// Number of the tokio worker, on a multi-thread runtime.
-    pub(crate) worker: Option<usize>,
-    /// The runtime it works for; 0 if none was entered.
-    pub(crate) runtime: u64,
+    /// Number of the tokio worker plus one; 0 while it is none.
+    worker: AtomicUsize,
+    runtime: AtomicU64,
     /// It is ours: what it polls is nothing of the program's.
     pub(crate) own: bool,
 }
 
 impl ThreadInfo {
-    /// As findings name it: `worker 1`, ``thread `main` ``.
+    /// Number of the tokio worker that it is now, on a multi-thread runtime.
+    pub(crate) fn worker(&self) -> Option<usize> {
+        self.worker.load(Relaxed).checked_sub(1)
+    }
+
+    /// The runtime it polls for; 0 if none was entered.
+    pub(crate) fn runtime(&self) -> u64 {
+        self.runtime.load(Relaxed)
+    }
+
+    /// As findings name it: `worker 1`, ``thread `main` ``; with the runtime where the
+    /// program has several.
     pub(crate) fn label(&self) -> String {
-        match self.worker {
+        let thread = match self.worker() {
             Some(worker) => format!("worker {worker}"),
             None if self.thread.name().is_empty() => format!("thread {}", self.thread.tid()),
             None => format!("thread `{}`", self.thread.name()),
+        };
+        match runtimes::one_of_several(self.runtime()) {
+            Some(runtime) => format!("{thread} of {runtime}"),
+            None => thread,
+        }
+    }
+
+    /// Looks anew which worker it is, and of which runtime: `block_in_place` makes
+    /// another thread the worker, and a thread may run one runtime after another.
+    /// To be called on the thread itself.
+    fn refresh(&self) {
+        if self.own {
+            return;
+        }
+        let worker = tokio::runtime::worker_index().map_or(0, |worker| worker + 1);
+        self.worker.store(worker, Relaxed);
+        if worker == 0
+            && let Ok(handle) = tokio::runtime::Handle::try_current()
+        {
+            self.runtime.store(runtimes::number(handle.id()), Relaxed);
         }
     }
 }
@@ -107,14 +137,26 @@ pub(crate) fn account_here(now: Ticks) -> Option<Base> {
         .ok()?
 }
 
+/// Brings up to date what is known of the calling thread. For now and then.
+pub(crate) fn refresh_here() {
+    // While the thread ends there is nothing to know.
+    let _ = OWNER.try_with(|owner| {
+        if let Some((_, info)) = owner.held.get() {
+            info.refresh();
+        }
+    });
+}
+
 /// The runtime that the calling thread is in; 0 if none.
 #[cfg(tokio_unstable)]
 pub(crate) fn runtime_here() -> u64 {
-    let known = OWNER
-        .try_with(|owner| owner.held.get().map_or(0, |(_, info)| info.runtime))
-        .unwrap_or(0);
-    if known != 0 {
-        return known;
+    // Workers stay with their runtime.
+    let of_worker = |owner: &Owner| {
+        let (_, info) = owner.held.get()?;
+        info.worker().map(|_| info.runtime())
+    };
+    if let Ok(Some(runtime)) = OWNER.try_with(of_worker) {
+        return runtime;
     }
     tokio::runtime::Handle::try_current().map_or(0, |handle| runtimes::number(handle.id()))
 }
@@ -146,8 +188,8 @@ fn register() -> Option<&'static Slot> {
     let own = self_test::is_here();
     let info = Arc::new(ThreadInfo {
         thread: Thread::current(),
-        worker: tokio::runtime::worker_index(),
-        runtime: if own { 0 } else { runtimes::hand_in() },
+        worker: AtomicUsize::new(tokio::runtime::worker_index().map_or(0, |worker| worker + 1)),
+        runtime: AtomicU64::new(if own { 0 } else { runtimes::hand_in() }),
         own,
     });
     let slot = claim(&info);

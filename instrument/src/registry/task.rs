@@ -57,6 +57,11 @@ impl Kind {
         }
     }
 
+    /// Whether it is a task of its own, which others can cancel or wait for.
+    pub(crate) fn is_spawned(self) -> bool {
+        matches!(self, Kind::Task | Kind::Local)
+    }
+
     /// The name used in reports.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
@@ -89,7 +94,7 @@ pub(crate) struct Task {
     /// Whether its scheduled time is measured.
     wakes_seen: AtomicBool,
     /// Position of this entry, for the free list.
-    pub(super) index: u32,
+    pub(crate) index: u32,
     /// Next free entry plus one, while this one is free.
     pub(super) next_free: AtomicU32,
     name: AtomicPtr<Name>,
@@ -191,6 +196,14 @@ impl Task {
     pub(super) fn end(&self) {
         if let Some(site) = self.site() {
             site.fold(self);
+        }
+        self.id.store(0, Release);
+    }
+
+    /// Frees its id as if it had never begun.
+    pub(super) fn withdraw(&self) {
+        if let Some(site) = self.site() {
+            site.withdraw_spawn();
         }
         self.id.store(0, Release);
     }
@@ -297,6 +310,20 @@ impl Task {
 
     pub(crate) fn spawned(&self) -> Ticks {
         self.spawned.load(Relaxed)
+    }
+
+    /// Id of the task whose poll spawned it; 0 for none.
+    pub(crate) fn parent(&self) -> u64 {
+        self.parent.load(Relaxed)
+    }
+
+    pub(crate) fn runtime(&self) -> u64 {
+        self.runtime.load(Relaxed)
+    }
+
+    /// Whether it waits for its poll, as far as its wakes are seen.
+    pub(crate) fn is_woken(&self) -> bool {
+        self.woken.load(Relaxed) != 0
     }
 
     /// A copy of its numbers, or `None` if it is free or ended meanwhile.

@@ -1,7 +1,9 @@
 //! One slow poll as a finding.
 
+use std::time::Duration;
+
 use asyncwatch_findings::{
-    Class, Code, Finding, Level, SourceFiles, Stack, message, telling_stack,
+    Class, Code, Finding, Level, SourceFiles, Stack, fingerprint, message, telling_stack,
 };
 use asyncwatch_stack::DebugInfo;
 
@@ -37,6 +39,7 @@ pub(super) fn slow_poll(report: &PollReport, episode: &Episode, level: Level) ->
         task: Some(report.task.to_ref()),
         worker: (!report.thread.is_empty()).then(|| report.thread.clone()),
         queued_behind: report.queued_behind.filter(|&queued| queued > 0),
+        waited_behind: Some(report.waited_behind).filter(|waited| !waited.is_zero()),
         stacks,
         ..Finding::new(Code::SlowPoll, level, String::new(), report.unix_ns)
     };
@@ -51,6 +54,47 @@ pub(super) fn slow_poll(report: &PollReport, episode: &Episode, level: Level) ->
         ongoing: finding.ongoing,
     });
     finding
+}
+
+/// What else there is to say of a poll that is the first of its task and has lasted so
+/// long, without what the machine withheld, that the task cannot be said to be async at
+/// all; `None` if it is not one.
+pub(super) fn never_yielded(report: &PollReport, slow: &Finding) -> Option<Finding> {
+    let limit = Duration::from_nanos(settings::limit_of(Code::NeverYielded));
+    let own = report.verdict.cpu + report.verdict.blocked;
+    let long = own >= limit.max(settings::limit()) && report.verdict.is_guilty();
+    if !(report.first && long && settings::wants(Code::NeverYielded)) {
+        return None;
+    }
+    let level = settings::level(Code::NeverYielded);
+    let message = message::never_yielded(slow.task.as_ref(), report.wall, slow.ongoing);
+    let mut finding = Finding {
+        level,
+        code: Code::NeverYielded,
+        message,
+        limit: Some(limit),
+        help: Some(help_against_never_yielding(slow)),
+        ..slow.clone()
+    };
+    finding.fingerprint = fingerprint(
+        finding.code,
+        finding.culprit.as_ref(),
+        finding.blocking_frame.as_ref(),
+        finding.task.as_ref(),
+    );
+    Some(finding)
+}
+
+fn help_against_never_yielding(slow: &Finding) -> String {
+    match (&slow.help, slow.class) {
+        (Some(help), _) => help.clone(),
+        (None, Some(Class::Blocked)) => {
+            "give it a thread of its own, with `spawn_blocking` or `std::thread::spawn`".to_owned()
+        }
+        (None, _) => {
+            "await something in the loop, such as `tokio::task::yield_now()` every few milliseconds, or move it to `spawn_blocking`".to_owned()
+        }
+    }
 }
 
 fn notes(report: &PollReport, episode: &Episode, finding: &Finding) -> Vec<String> {

@@ -39,6 +39,8 @@ pub(super) struct Episode {
     pub(super) excused_at_start: bool,
     /// Whether its begin was shown in the log.
     pub(super) announced: bool,
+    /// The finding about a task that never yields, once it was counted in one.
+    pub(super) never_yielded: Option<u64>,
 }
 
 /// One distinct stack of a poll.

@@ -10,6 +10,7 @@ mod bounds;
 mod boxed;
 mod compose;
 mod detected;
+mod dropped;
 mod episodes;
 mod file;
 mod groups;
@@ -36,13 +37,14 @@ pub(crate) use detected::{Detected, Place};
 pub(crate) use large_future::LargeFuture;
 pub(crate) use unawaited::DroppedUnawaited;
 
-use crate::{config::Builder, drops, watchdog::PollReport};
+use crate::{config::Builder, detect::Dropped, drops, watchdog::PollReport};
 
 /// What reaches the reporter.
 enum Event {
     Poll(Box<PollReport>),
     Unawaited(Box<DroppedUnawaited>),
     Large(Box<LargeFuture>),
+    TaskDropped(Box<Dropped>),
     Detected(Box<Detected>),
     Warning(String),
     /// The server listens here.
@@ -58,6 +60,7 @@ impl Event {
             Event::Poll(_) => Some(Code::SlowPoll),
             Event::Unawaited(_) => Some(Code::NeverAwaited),
             Event::Large(_) => Some(Code::LargeFuture),
+            Event::TaskDropped(_) => Some(Code::TaskDroppedPending),
             Event::Detected(detected) => Some(detected.code),
             Event::Warning(_) | Event::Address(_) | Event::Finish(_) => None,
         }
@@ -116,6 +119,11 @@ impl Reporter {
 
     pub(crate) fn large_future(&self, large: LargeFuture) {
         self.send(Event::Large(Box::new(large)));
+    }
+
+    /// Hands on that tasks were dropped. Never waits; allocates.
+    pub(crate) fn task_dropped(&self, dropped: Dropped) {
+        self.send(Event::TaskDropped(Box::new(dropped)));
     }
 
     /// Hands on what a detector found. Never waits; allocates, so not for the poll path.

@@ -12,7 +12,7 @@ use asyncwatch_findings::{
 };
 
 use super::{
-    Detected, DroppedUnawaited, Event, Shared, bounds, compose,
+    Detected, DroppedUnawaited, Event, Shared, bounds, compose, dropped,
     episodes::{Episode, Episodes},
     file::ReportFile,
     groups::{Counted, Groups},
@@ -27,7 +27,9 @@ use super::{
 use crate::{
     clock,
     config::Builder,
-    coverage, drops,
+    coverage,
+    detect::Dropped,
+    drops,
     registry::{sites, slots},
     settings,
     watchdog::{PollReport, Stage},
@@ -92,6 +94,7 @@ struct Worker {
     episodes: Episodes,
     places: Places,
     large: LargeFutures,
+    dropped: dropped::Sites,
     groups: Groups,
     pace: Pace,
     /// As it was last said at an end.
@@ -134,6 +137,7 @@ impl Worker {
             episodes: Episodes::default(),
             places: Places::default(),
             large: LargeFutures::default(),
+            dropped: dropped::Sites::default(),
             groups: Groups::default(),
             pace: Pace::default(),
             left_out: Vec::new(),
@@ -181,6 +185,7 @@ impl Worker {
                     self.detected(detected);
                 }
             }
+            Event::TaskDropped(dropped) => self.task_dropped(&dropped),
             Event::Detected(detected) => self.detected(*detected),
             Event::Warning(message) => self.log.warning(&message),
             Event::Address(addr) => {
@@ -223,7 +228,11 @@ impl Worker {
         if report.wall.saturating_sub(excused) >= settings::limit() {
             let report = report.without(excused, settings::limit());
             let finding = compose::slow_poll(&report, &episode, level);
+            let never_yielded = compose::never_yielded(&report, &finding);
             self.slow_poll(&report, &mut episode, finding);
+            if let Some(finding) = never_yielded {
+                self.never_yielded(&mut episode, finding);
+            }
         } else if let Some(id) = preliminary_id {
             self.write(&Line::Withdrawn { id });
         }
@@ -299,6 +308,20 @@ impl Worker {
         ));
     }
 
+    /// The same poll as the sign of a task that never yields.
+    fn never_yielded(&mut self, episode: &mut Episode, mut finding: Finding) {
+        self.excuse_start(&mut finding);
+        if let Some(id) = episode.never_yielded {
+            if let Some(finding) = self.groups.update(id, finding) {
+                self.publish(finding, false);
+            }
+        } else if let Some(counted) = self.groups.count(finding) {
+            episode.never_yielded = Some(counted.finding.id);
+            self.show(&counted, 1);
+            self.publish(counted.finding, counted.due);
+        }
+    }
+
     /// One line when a poll that was shown goes on or ends.
     fn follow_up(&mut self, report: &PollReport, finding: &Finding) {
         if !self.pace.follow_up(finding.code, Instant::now()) {
@@ -322,6 +345,13 @@ impl Worker {
             return;
         };
         self.count(finding);
+    }
+
+    fn task_dropped(&mut self, dropped: &Dropped) {
+        let symbols = self.symbols.get_or_insert_with(Symbols::new);
+        if let Some(finding) = dropped::judge(dropped, symbols, &mut self.dropped) {
+            self.count(finding);
+        }
     }
 
     fn detected(&mut self, detected: Detected) {

@@ -127,7 +127,7 @@ pub(super) fn worker(slot: &'static Slot, info: &ThreadInfo, share: Option<f64>)
     v1::Worker {
         id: slot.number,
         tid: info.thread.tid(),
-        thread_name: match info.worker {
+        thread_name: match info.worker() {
             Some(worker) => format!("worker {worker}"),
             None => info.thread.name().to_owned(),
         },
@@ -137,7 +137,7 @@ pub(super) fn worker(slot: &'static Slot, info: &ThreadInfo, share: Option<f64>)
         busy_ns: timed(slot.busy_ns()),
         parks: slot.parks(),
         busy_share: share,
-        runtime: info.runtime,
+        runtime: info.runtime(),
     }
 }
 

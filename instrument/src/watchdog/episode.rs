@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use asyncwatch_findings::Code;
 use asyncwatch_stack::{Activity, CaptureError, Capturer, RawStack, Still, Usage};
 
 use super::verdict::{self, Accounting, Verdict};
@@ -47,6 +48,10 @@ pub(crate) struct PollReport {
     /// Seen since the last report of the same poll.
     pub(crate) samples: Vec<Sample>,
     pub(crate) queued_behind: Option<u64>,
+    /// For how long tasks waited behind it, all of them added up.
+    pub(crate) waited_behind: Duration,
+    /// It is, or lies in, the first poll of its task.
+    pub(crate) first: bool,
     /// Its begin was seen from outside only (light timing).
     pub(crate) dated: bool,
 }
@@ -93,8 +98,35 @@ pub(super) struct Episode {
     looks: u64,
     /// Blocked time at the last look that found it asleep.
     asleep_blocked: Duration,
-    queued_behind: Option<u64>,
+    queue: Queue,
+    first: bool,
     asked: bool,
+}
+
+/// The tasks that wait behind a poll, as a curve through the looks at them.
+#[derive(Clone, Copy, Debug, Default)]
+struct Queue {
+    /// The newest look, and what it saw.
+    at: Duration,
+    tasks: u64,
+    most: Option<u64>,
+    /// Up to that look.
+    waited: Duration,
+}
+
+impl Queue {
+    fn see(&mut self, held: Duration, tasks: u64) {
+        self.waited = self.until(held, tasks);
+        self.at = held;
+        self.tasks = tasks;
+        self.most = self.most.max(Some(tasks));
+    }
+
+    /// For how long tasks waited, all added up, if there are `tasks` at `held`.
+    fn until(&self, held: Duration, tasks: u64) -> Duration {
+        let mean = (self.tasks + tasks) as f64 / 2.0;
+        self.waited + held.saturating_sub(self.at).mul_f64(mean)
+    }
 }
 
 impl Episode {
@@ -133,7 +165,10 @@ impl Episode {
             seen_asleep: false,
             looks: 0,
             asleep_blocked: Duration::ZERO,
-            queued_behind: None,
+            queue: Queue::default(),
+            first: slot
+                .outermost(reading)
+                .is_some_and(|task| task.polls() == 0 && task.kind().is_spawned()),
             asked: false,
         })
     }
@@ -178,9 +213,9 @@ impl Episode {
         }
         if held >= self.next_sample.min(self.next_report) {
             self.sample(slot, reading, held, &info.thread, activity, capturer);
-            self.queued_behind = self
-                .queued_behind
-                .max(runtimes::queued(info.runtime, info.worker));
+            if let Some(tasks) = runtimes::queued(info.runtime(), info.worker()) {
+                self.queue.see(held, tasks);
+            }
         }
         if slot
             .read()
@@ -275,7 +310,7 @@ impl Episode {
             Stage::Begin
         };
         self.reported = true;
-        self.next_report = held * 2;
+        self.next_report = self.next_report_after(held);
         PollReport {
             slot,
             origin: self.origin,
@@ -286,8 +321,20 @@ impl Episode {
             verdict,
             unix_ns: clock::to_unix_ns(now),
             samples: std::mem::take(&mut self.samples),
-            queued_behind: self.queued_behind,
+            queued_behind: self.queue.most,
+            waited_behind: self.queue.until(held, self.queue.tasks),
+            first: self.first,
             dated: self.dated,
+        }
+    }
+
+    /// At twice the time, or as soon as a first poll is one that never yields.
+    fn next_report_after(&self, held: Duration) -> Duration {
+        let never_yields = Duration::from_nanos(settings::limit_of(Code::NeverYielded));
+        if self.first && held < never_yields {
+            never_yields.min(held * 2)
+        } else {
+            held * 2
         }
     }
 }
@@ -335,13 +382,11 @@ pub(super) fn end(end: SlowEnd, seen: Option<Episode>, stalled: bool) -> Option<
             .and_then(Slot::info)
             .map_or_else(String::new, |info| info.label()),
     };
-    let (samples, queued_behind, dated) = match seen {
-        Some(seen) => (
-            close(seen.samples, seen.last_sample_at, wall),
-            seen.queued_behind,
-            seen.dated,
-        ),
-        None => (Vec::new(), None, end.start.is_none()),
+    let queue = seen.as_ref().map_or_else(Queue::default, |seen| seen.queue);
+    let first = seen.as_ref().is_some_and(|seen| seen.first);
+    let (samples, dated) = match seen {
+        Some(seen) => (close(seen.samples, seen.last_sample_at, wall), seen.dated),
+        None => (Vec::new(), end.start.is_none()),
     };
     Some(PollReport {
         slot: end.slot,
@@ -353,7 +398,9 @@ pub(super) fn end(end: SlowEnd, seen: Option<Episode>, stalled: bool) -> Option<
         verdict,
         unix_ns: clock::to_unix_ns(end.end),
         samples,
-        queued_behind,
+        queued_behind: queue.most,
+        waited_behind: queue.until(wall, queue.tasks),
+        first,
         dated,
     })
 }
@@ -379,6 +426,21 @@ fn next_sample(held: Duration, limit: Duration) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn waits_are_added_up_over_the_looks() {
+        let ms = Duration::from_millis;
+        let mut queue = Queue::default();
+        assert_eq!(queue.until(ms(300), 0), Duration::ZERO);
+        // As many came in equal measure since the begin: half of them waited on average.
+        queue.see(ms(100), 10);
+        assert_eq!(queue.waited, ms(500));
+        queue.see(ms(200), 20);
+        assert_eq!((queue.waited, queue.most), (ms(2_000), Some(20)));
+        queue.see(ms(300), 0);
+        assert_eq!((queue.waited, queue.most), (ms(3_000), Some(20)));
+        assert_eq!(queue.until(ms(900), 0), ms(3_000));
+    }
 
     #[test]
     fn samples_grow_sparse_and_last() {

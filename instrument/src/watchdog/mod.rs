@@ -19,6 +19,7 @@ pub(crate) use episode::{PollReport, Sample, Stage};
 
 use crate::{
     clock::{self, Ticks},
+    detect::{Detectors, RootEnd},
     large,
     publish::Reading,
     registry::{
@@ -46,20 +47,38 @@ const HOUSEKEEPING: Duration = Duration::from_millis(250);
 
 /// A way to ask the watchdog for one more look.
 #[derive(Clone, Debug)]
-pub(crate) struct Nudge(Sender<Sender<()>>);
+pub(crate) struct Nudge(Sender<Asked>);
+
+/// Why it is asked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Occasion {
+    /// What has been found is to be written.
+    Finish,
+    /// A root future has ended.
+    RootEnded(RootEnd),
+    /// The process exits.
+    Exit,
+}
+
+#[derive(Debug)]
+struct Asked {
+    occasion: Occasion,
+    done: Sender<()>,
+}
 
 impl Nudge {
     /// Has the watchdog look at once.
     pub(crate) fn poke(&self) {
-        let (nobody, _) = channel();
+        let (done, _) = channel();
+        let occasion = Occasion::Finish;
         // It can only fail when there is no watchdog any more.
-        let _ = self.0.send(nobody);
+        let _ = self.0.send(Asked { occasion, done });
     }
 
     /// Has the watchdog look once more and hand on what it sees, and waits for that.
-    pub(crate) fn and_wait(&self, at_most: Duration) {
+    pub(crate) fn and_wait(&self, occasion: Occasion, at_most: Duration) {
         let (done, wait) = channel();
-        if self.0.send(done).is_ok() {
+        if self.0.send(Asked { occasion, done }).is_ok() {
             let _ = wait.recv_timeout(at_most);
         }
     }
@@ -74,6 +93,7 @@ pub(crate) fn start(reporter: Reporter, capturer: Option<Capturer>) -> std::io::
         .spawn(move || {
             Watchdog {
                 capturer,
+                detectors: Detectors::new(reporter.clone()),
                 reporter,
                 watches: Vec::new(),
                 last_active: clock::now(),
@@ -87,6 +107,7 @@ pub(crate) fn start(reporter: Reporter, capturer: Option<Capturer>) -> std::io::
 struct Watchdog {
     capturer: Option<Capturer>,
     reporter: Reporter,
+    detectors: Detectors,
     /// By slot number.
     watches: Vec<Watch>,
     last_active: Ticks,
@@ -103,7 +124,7 @@ struct Watch {
 }
 
 impl Watchdog {
-    fn run(&mut self, nudged: &Receiver<Sender<()>>) {
+    fn run(&mut self, nudged: &Receiver<Asked>) {
         let mut housekeeping = Instant::now();
         let mut refined = 0;
         loop {
@@ -113,15 +134,25 @@ impl Watchdog {
             let late = Instant::now().saturating_duration_since(planned);
             self.note_stall(late);
             self.look();
-            if let Ok(done) = nudge {
-                // The asker may have given up waiting.
-                let _ = done.send(());
+            match nudge {
+                Ok(asked) => self.answer(&asked),
+                Err(_) => self.detectors.look(self.capturer.as_mut()),
             }
             if housekeeping.elapsed() >= HOUSEKEEPING {
                 housekeeping = Instant::now();
                 keep_house(&mut refined);
             }
         }
+    }
+
+    fn answer(&mut self, asked: &Asked) {
+        match asked.occasion {
+            Occasion::Finish => self.detectors.finish(),
+            Occasion::RootEnded(root) => self.detectors.root_ended(root),
+            Occasion::Exit => self.detectors.exits(),
+        }
+        // The asker may have given up waiting.
+        let _ = asked.done.send(());
     }
 
     fn period(&self) -> Duration {
@@ -193,6 +224,7 @@ impl Watchdog {
             return;
         };
         if let Some(report) = episode.look(slot, reading, now, self.capturer.as_mut()) {
+            self.detectors.was_slow(slot.number);
             self.reporter.poll(report);
         }
     }
@@ -200,6 +232,7 @@ impl Watchdog {
     /// Hands on the polls that have ended, each with what was seen of it.
     fn take_ends(&mut self) {
         while let Some(end) = slow::pop() {
+            self.detectors.was_slow(end.slot);
             if end.task.spawned_at.is_some_and(self_test::is_own) {
                 continue;
             }
@@ -248,7 +281,7 @@ fn keep_house(refined: &mut u32) {
     ask_for_runtimes();
     runtimes::let_go(|runtime| {
         slots::all()
-            .filter(|slot| slot.info().is_some_and(|info| info.runtime == runtime))
+            .filter(|slot| slot.info().is_some_and(|info| info.runtime() == runtime))
             .map(Slot::polls)
             .sum()
     });
@@ -260,7 +293,7 @@ fn ask_for_runtimes() {
     for slot in slots::all() {
         let unknown = slot
             .info()
-            .is_some_and(|info| info.runtime != 0 && !runtimes::is_known(info.runtime));
+            .is_some_and(|info| info.runtime() != 0 && !runtimes::is_known(info.runtime()));
         if unknown {
             slot.ask(ASK_RUNTIME);
         }

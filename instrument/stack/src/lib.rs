@@ -94,7 +94,7 @@ pub use held::{Held, largest_held, source_root};
 #[cfg(feature = "objects")]
 pub use objects::Objects;
 pub use own_trace::own_trace;
-pub use platform::{Capturer, Modules, Thread};
+pub use platform::{Capturer, Modules, Outline, Thread};
 pub use raw_stack::{How, RawStack};
 pub use still::Still;
 pub use symboliser::{Symbol, Symboliser};

@@ -12,6 +12,35 @@ pub struct Thread {
     name: String,
 }
 
+/// What is worth keeping of a thread: on this system its name.
+#[derive(Clone, Debug)]
+pub struct Outline {
+    name: String,
+}
+
+impl Outline {
+    /// The calling thread.
+    #[must_use]
+    pub fn current() -> Outline {
+        let name = thread::current().name().unwrap_or_default().to_owned();
+        Outline { name }
+    }
+
+    /// Zero: ids are not known on this system.
+    #[must_use]
+    pub fn tid(&self) -> u32 {
+        0
+    }
+
+    /// The thread itself.
+    #[must_use]
+    pub fn open(&self) -> Thread {
+        Thread {
+            name: self.name.clone(),
+        }
+    }
+}
+
 impl Thread {
     /// The calling thread.
     #[must_use]

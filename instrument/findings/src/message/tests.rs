@@ -90,6 +90,45 @@ fn slow_polls_are_told_by_state_and_class() {
 }
 
 #[test]
+fn a_poll_tells_whom_it_kept_waiting() {
+    let finding = |tasks, waited, ongoing| Finding {
+        queued_behind: Some(tasks),
+        waited_behind: waited,
+        ongoing,
+        ..Finding::new(Code::SlowPoll, crate::Level::Warn, "", 0)
+    };
+    let cause = |tasks, waited, ongoing| cause(&finding(tasks, waited, ongoing));
+    let waited = Some(Duration::from_millis(4_100));
+    assert_eq!(
+        cause(37, waited, false).as_deref(),
+        Some("37 tasks waited behind it, 4.1 s in all")
+    );
+    assert_eq!(
+        cause(1, waited, true).as_deref(),
+        Some("1 task waits behind it, for 4.1 s")
+    );
+    assert_eq!(
+        cause(2, None, true).as_deref(),
+        Some("2 tasks wait behind it")
+    );
+    assert_eq!(cause(0, None, false), None);
+}
+
+#[test]
+fn a_task_that_never_yields_is_told_while_it_runs_and_after() {
+    let task = task("session", "task");
+    let wall = Duration::from_millis(1_200);
+    assert_eq!(
+        never_yielded(Some(&task), wall, true),
+        "task `session` has not yielded once in the 1.2 s since its first poll began: until it does, it cannot be cancelled or timed out"
+    );
+    assert_eq!(
+        never_yielded(Some(&task), wall, false),
+        "task `session` did not yield once in the 1.2 s of its first poll: for so long it could not be cancelled or timed out"
+    );
+}
+
+#[test]
 fn unknown_parts_have_words_too() {
     let message = slow_poll(&SlowPoll {
         task: None,

@@ -165,6 +165,11 @@ pub mod __private {
         future
     }
 
+    /// Called by both on the runtime.
+    pub fn running<R>(runtime: R) -> R {
+        runtime
+    }
+
     /// Ends the watching when it is dropped.
     pub struct Finish;
 

@@ -32,7 +32,7 @@ mod arch;
 
 pub use capturer::Capturer;
 pub use modules::Modules;
-pub use thread::Thread;
+pub use thread::{Outline, Thread};
 
 pub(crate) use describe::object as syscall_object;
 pub(crate) use elf::debug_info;

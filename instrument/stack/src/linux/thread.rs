@@ -30,19 +30,56 @@ pub struct Thread {
     unanswered: AtomicBool,
 }
 
+/// What is worth keeping of a thread that may never have to be looked at: no open files.
+#[derive(Clone, Debug)]
+pub struct Outline {
+    tid: u32,
+    name: String,
+    stack: Range<u64>,
+}
+
+impl Outline {
+    /// The calling thread. Takes about a microsecond.
+    #[must_use]
+    pub fn current() -> Outline {
+        Outline {
+            tid: here::tid(),
+            name: here::name(),
+            stack: here::stack(),
+        }
+    }
+
+    /// Its id, as `ps -L` and `top -H` show it.
+    #[must_use]
+    pub fn tid(&self) -> u32 {
+        self.tid
+    }
+
+    /// The thread itself. To be called only while it is certain that it lives: its id
+    /// may be another's later.
+    #[must_use]
+    pub fn open(&self) -> Thread {
+        Thread::open(self.clone())
+    }
+}
+
 impl Thread {
     /// The calling thread. Takes some ten microseconds, most of them for
     /// opening files: once per thread, not once per poll. What cannot be
     /// opened is done without.
     #[must_use]
     pub fn current() -> Thread {
-        let tid = here::tid();
+        Thread::open(Outline::current())
+    }
+
+    fn open(outline: Outline) -> Thread {
+        let Outline { tid, name, stack } = outline;
         let syscall = open(tid, "syscall").filter(|file| read(file, accounts::place).is_ok());
         let stat = open(tid, "stat").filter(|_| syscall.is_none());
         Thread {
             tid,
-            name: here::name(),
-            stack: here::stack(),
+            name,
+            stack,
             syscall,
             schedstat: open(tid, "schedstat"),
             stat,
