@@ -40,7 +40,6 @@ pub(crate) struct Dropped {
 pub(crate) enum Source {
     /// The runtime: it has ended a task outside of any poll, which it does when it shuts
     /// down.
-    #[cfg_attr(not(tokio_unstable), expect(dead_code, reason = "there are no hooks"))]
     Hooks,
     /// A watched future that was dropped; whether its whole task was, only the stack tells.
     Future,

@@ -1,13 +1,5 @@
 //! Closures that wait because every thread of their pool is taken.
 
-#![cfg_attr(
-    not(tokio_unstable),
-    expect(
-        dead_code,
-        reason = "only the unstable metrics tell how full a pool is"
-    )
-)]
-
 use std::time::Duration;
 
 /// What a pool showed at one moment.
