@@ -94,7 +94,7 @@ struct Worker {
     episodes: Episodes,
     places: Places,
     large: LargeFutures,
-    dropped: dropped::Sites,
+    dropped_tasks: dropped::Sites,
     groups: Groups,
     pace: Pace,
     /// As it was last said at an end.
@@ -137,7 +137,7 @@ impl Worker {
             episodes: Episodes::default(),
             places: Places::default(),
             large: LargeFutures::default(),
-            dropped: dropped::Sites::default(),
+            dropped_tasks: dropped::Sites::default(),
             groups: Groups::default(),
             pace: Pace::default(),
             left_out: Vec::new(),
@@ -349,7 +349,7 @@ impl Worker {
 
     fn task_dropped(&mut self, dropped: &Dropped) {
         let symbols = self.symbols.get_or_insert_with(Symbols::new);
-        if let Some(finding) = dropped::judge(dropped, symbols, &mut self.dropped) {
+        if let Some(finding) = dropped::judge(dropped, symbols, &mut self.dropped_tasks) {
             self.count(finding);
         }
     }
