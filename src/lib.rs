@@ -50,13 +50,13 @@
 #[cfg(test)]
 extern crate self as asyncwatch;
 
-pub use asyncwatch_macros::{main, test, watch};
+pub use asyncwatch_macros::{allow_blocking, main, test, watch};
 
 #[cfg(feature = "watch")]
 pub use asyncwatch_instrument::{
     Builder, Code, DEFAULT_ADDR, DEFAULT_MAX_POLL, FINISH_WAIT, Finding, Hooks, Level,
-    RuntimeBuilderExt, Timing, WatchExt, allow_blocking, builder, finish, install, spawn,
-    spawn_local,
+    RuntimeBuilderExt, Timing, WatchExt, allow_blocking, builder, finish, forbid_blocking, install,
+    spawn, spawn_local,
 };
 
 #[cfg(not(feature = "watch"))]
@@ -64,8 +64,8 @@ mod off;
 #[cfg(not(feature = "watch"))]
 pub use off::{
     Builder, Code, DEFAULT_ADDR, DEFAULT_MAX_POLL, FINISH_WAIT, Finding, Hooks, Level,
-    RuntimeBuilderExt, Timing, WatchExt, allow_blocking, builder, finish, install, spawn,
-    spawn_local,
+    RuntimeBuilderExt, Timing, WatchExt, allow_blocking, builder, finish, forbid_blocking, install,
+    spawn, spawn_local,
 };
 
 /// What the macros expand to; not for use by hand, and not stable.
@@ -74,7 +74,9 @@ pub mod __private {
     pub use tokio;
 
     #[cfg(feature = "watch")]
-    pub use asyncwatch_instrument::{OfFn, SkipRange, WatchedFn, may_skip, root, running};
+    pub use asyncwatch_instrument::{
+        AllowBlocking, Allowed, OfFn, SkipRange, WatchedFn, may_skip, root, running,
+    };
 
     #[cfg(not(feature = "watch"))]
     pub use crate::off::{root, running};

@@ -41,6 +41,12 @@ pub fn allow_blocking<R>(_reason: &'static str, f: impl FnOnce() -> R) -> R {
     f()
 }
 
+/// Runs `f`: asyncwatch is not enabled.
+#[inline(always)]
+pub fn forbid_blocking<R>(f: impl FnOnce() -> R) -> R {
+    f()
+}
+
 /// The root future as it is.
 #[doc(hidden)]
 #[inline(always)]
@@ -66,6 +72,18 @@ pub trait WatchExt: Future + Sized {
     /// The future itself: asyncwatch is not enabled.
     #[inline(always)]
     fn watched_as(self, _name: &str) -> Self {
+        self
+    }
+
+    /// The future itself: asyncwatch is not enabled.
+    #[inline(always)]
+    fn detached(self, _reason: &'static str) -> Self {
+        self
+    }
+
+    /// The future itself: asyncwatch is not enabled.
+    #[inline(always)]
+    fn allow_blocking(self, _reason: &'static str) -> Self {
         self
     }
 }
@@ -396,6 +414,8 @@ mod tests {
         let plain = type_of(&future);
         assert_eq!(type_of(&future.clone().watched()), plain);
         assert_eq!(type_of(&future.clone().watched_as("five")), plain);
+        assert_eq!(type_of(&future.clone().detached("a test")), plain);
+        assert_eq!(type_of(&future.clone().allow_blocking("a test")), plain);
         assert_eq!(type_of(&root(future, "main")), plain);
     }
 
@@ -444,6 +464,6 @@ mod tests {
         assert!(!builder().max_poll(Duration::from_millis(20)).install());
         install();
         finish();
-        assert_eq!(allow_blocking("a test", || 3), 3);
+        assert_eq!(allow_blocking("a test", || forbid_blocking(|| 3)), 3);
     }
 }

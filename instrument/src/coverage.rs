@@ -75,11 +75,11 @@ fn spawned_tasks() -> Coverage {
         ),
         (true, false) => (
             false,
-            "no runtime was built watched, so tasks from `tokio::spawn` are not seen: use `#[asyncwatch::main]` or call `.watched()` on the runtime's `Builder`",
+            "no runtime was built watched, so of tasks from `tokio::spawn` only functions under `#[asyncwatch::watch]` are seen: use `#[asyncwatch::main]` or call `.watched()` on the runtime's `Builder`",
         ),
         (false, _) => (
             false,
-            "tasks from `tokio::spawn` are not seen: build with RUSTFLAGS=\"--cfg tokio_unstable\", or spawn with `asyncwatch::spawn`",
+            "of tasks from `tokio::spawn` only functions under `#[asyncwatch::watch]` are seen: build with RUSTFLAGS=\"--cfg tokio_unstable\" to see all, or spawn with `asyncwatch::spawn`",
         ),
     };
     aspect("spawned-tasks", covered, detail)
@@ -89,7 +89,7 @@ fn wrapped() -> Coverage {
     aspect(
         "wrapped-futures",
         true,
-        "roots of `#[asyncwatch::main]` and `#[asyncwatch::test]` and futures that are `.watched()` are seen; `LocalSet` tasks and other `block_on` roots only if wrapped",
+        "roots of `#[asyncwatch::main]` and `#[asyncwatch::test]`, functions under `#[asyncwatch::watch]` and futures that are `.watched()` are seen; of `LocalSet` tasks and other `block_on` roots only these",
     )
 }
 

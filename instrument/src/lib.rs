@@ -60,7 +60,7 @@ pub use config::{Builder, DEFAULT_ADDR, DEFAULT_MAX_POLL, Timing};
 pub use ending::{AnyRuntime, Running, running};
 pub use never_awaited::{SkipRange, WatchedFn, may_skip};
 pub use probe::{
-    allowed::allow_blocking,
+    allowed::{AllowBlocking, Allowed, allow_blocking, forbid_blocking},
     hooks::{Hooks, RuntimeBuilderExt},
     of_fn::OfFn,
     watched::{WatchExt, Watched, root, spawn, spawn_local},

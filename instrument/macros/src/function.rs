@@ -233,15 +233,15 @@ fn borrows_mutably(pattern: &TokenStream) -> bool {
 }
 
 /// An `async move` block that a function returns.
-struct Returned<'a> {
-    future: &'a mut Expr,
+pub(crate) struct Returned<'a> {
+    pub(crate) future: &'a mut Expr,
     /// Pinned in a box.
-    boxed: bool,
+    pub(crate) boxed: bool,
 }
 
 /// The `async move` block that the function returns as it is, or pinned in a
 /// box.
-fn returned_block(block: &mut Block) -> Option<Returned<'_>> {
+pub(crate) fn returned_block(block: &mut Block) -> Option<Returned<'_>> {
     let Some(Stmt::Expr(last, None)) = block.stmts.last_mut() else {
         return None;
     };
@@ -271,6 +271,6 @@ fn prepend(block: &mut Block, statements: TokenStream) {
     block.stmts.insert(0, verbatim(statements));
 }
 
-fn verbatim(tokens: TokenStream) -> Stmt {
+pub(crate) fn verbatim(tokens: TokenStream) -> Stmt {
     Stmt::Expr(Expr::Verbatim(tokens), None)
 }

@@ -1,10 +1,11 @@
-//! The attribute macros of asyncwatch: `main`, `test` and `watch`.
+//! The attribute macros of asyncwatch: `main`, `test`, `watch` and `allow_blocking`.
 //!
 //! This crate only rewrites source code. What the rewritten code calls, it
 //! calls through `::asyncwatch::__private`; whether those calls do anything is
 //! decided there. Users meet these macros as `asyncwatch::main` and so on and
 //! never depend on this crate themselves.
 
+mod allow;
 mod attributes;
 mod body;
 mod entry;
@@ -75,7 +76,9 @@ pub fn test(args: TokenStream, item: TokenStream) -> TokenStream {
 /// `#[async_trait]` makes) are covered too. It can be stacked with other
 /// attribute macros in any order: those that stand below it are expanded first.
 ///
-/// A watched future is one pointer larger than an unwatched one. Futures that a
+/// A watched future is two pointers larger than an unwatched one. The outermost of a
+/// task has the numbers and the slow polls of that task, also where the runtime has no
+/// hooks. Futures that a
 /// `select!` inside a watched item was free to drop are not reported. Where a
 /// function is handed over as a value (`get(handler)`), the place of the call is
 /// not known; the function is.
@@ -99,4 +102,23 @@ pub fn test(args: TokenStream, item: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn watch(args: TokenStream, item: TokenStream) -> TokenStream {
     watch::expand(cfg!(feature = "enabled"), args.into(), item.into()).into()
+}
+
+/// Counts none of a function's time against the poll it runs in.
+///
+/// The argument says to readers of the code why blocking is right there, and may not be
+/// empty. On an `async fn`, or a function that returns an `async move` block, every poll
+/// of it is excused. What has to be quick inside is put into `forbid_blocking`. With
+/// asyncwatch disabled the function stays as it is.
+///
+/// The second argument `asyncwatch = "path"` names the asyncwatch crate if it was
+/// renamed.
+///
+/// ```ignore
+/// #[asyncwatch::allow_blocking("the file is small and read once")]
+/// fn load_settings() -> io::Result<Settings> { .. }
+/// ```
+#[proc_macro_attribute]
+pub fn allow_blocking(args: TokenStream, item: TokenStream) -> TokenStream {
+    allow::expand(cfg!(feature = "enabled"), args.into(), item.into()).into()
 }

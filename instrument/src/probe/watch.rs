@@ -143,6 +143,13 @@ impl Watch {
         })
     }
 
+    /// Nobody is meant to wait for the task that the future is spawned as.
+    pub(crate) fn detach(&self) {
+        if let Entry::Own(task) = self.entry {
+            task.set_detached();
+        }
+    }
+
     /// The entry that has the task's numbers: its own or that of the hooks, while
     /// that still is this task's.
     pub(crate) fn task(&self) -> Option<&'static Task> {
@@ -226,9 +233,16 @@ impl Watch {
 
     fn first_in(&mut self, slot: &'static Slot, inside: Inside) {
         let Entry::Own(own) = self.entry else { return };
+        if own.is_detached() {
+            let around = hooked(slot, inside);
+            let around = around.or_else(|| slot.current().filter(|_| slot.is_inside(inside)));
+            if let Some(task) = around {
+                task.set_detached();
+            }
+        }
         let spawned = matches!(own.kind(), Kind::Task | Kind::Local);
         match hooked(slot, inside) {
-            Some(task) if spawned || is_whole(task, own) => {
+            Some(task) if spawned || own.is_detached() || is_whole(task, own) => {
                 task.take_name(own);
                 self.give_way(own, task);
             }

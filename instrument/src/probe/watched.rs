@@ -11,7 +11,7 @@ use std::{
 use pin_project_lite::pin_project;
 use tokio::task::JoinHandle;
 
-use super::watch::Watch;
+use super::{allowed::AllowBlocking, watch::Watch};
 use crate::{registry::task::Kind, settings};
 
 pin_project! {
@@ -46,6 +46,31 @@ pub trait WatchExt: Future + Sized {
     #[track_caller]
     fn watched_as(self, name: &str) -> Watched<Self> {
         Watched::new(self, Kind::Future, Some(name))
+    }
+
+    /// Says that the task this future is spawned as is meant to go on by itself: nobody
+    /// waits for it, and it may end with the runtime.
+    ///
+    /// `tokio::spawn(report().detached("runs as long as the program"))` is never a
+    /// `task-leaked`, `panic-unobserved`, `unjoined` or `task-dropped-pending`. `reason`
+    /// says to readers of the code why; it is not evaluated.
+    #[track_caller]
+    fn detached(self, reason: &'static str) -> Watched<Self> {
+        let _ = reason;
+        let watched = Watched::new(self, Kind::Future, None);
+        if let Some(watch) = &watched.watch {
+            watch.detach();
+        }
+        watched
+    }
+
+    /// Counts none of this future's time against the polls it is part of.
+    ///
+    /// For futures that block because they are made so. `reason` says to readers of the
+    /// code why that is right here; it is not evaluated. A section of code is allowed to
+    /// block by [`allow_blocking`](crate::allow_blocking()).
+    fn allow_blocking(self, reason: &'static str) -> AllowBlocking<Self> {
+        AllowBlocking::new(reason, self)
     }
 }
 

@@ -46,6 +46,8 @@ pub(crate) struct Slot {
     suspended: AtomicU32,
     /// Polls nested too deeply to be published.
     overflowed: AtomicU32,
+    /// By depth, a bit each: the stretch there belongs to a poll that is suspended.
+    again: AtomicU32,
     pub(crate) number: u32,
     busy: AtomicU64,
     /// Time of nested polls in the published one.
@@ -101,6 +103,7 @@ impl Inside {
 }
 
 /// Ends [`Slot::go_inside`], also when a panic passes by.
+#[derive(Debug)]
 pub(crate) struct WasInside(&'static Slot, u64);
 
 impl Drop for WasInside {
@@ -154,6 +157,12 @@ impl Baseline {
     }
 }
 
+impl std::fmt::Debug for Slot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Slot({})", self.number)
+    }
+}
+
 impl Slot {
     pub(super) fn new(number: u32) -> Slot {
         Slot {
@@ -163,6 +172,7 @@ impl Slot {
             rare: AtomicU32::new(STALE),
             suspended: AtomicU32::new(0),
             overflowed: AtomicU32::new(0),
+            again: AtomicU32::new(0),
             number,
             busy: AtomicU64::new(0),
             nested: AtomicU64::new(0),
@@ -288,6 +298,42 @@ impl Slot {
             + self.overflowed.load(Relaxed)
     }
 
+    /// Whether the thread is in a stretch that is nobody's fault.
+    pub(crate) fn is_allowed(&self) -> bool {
+        self.published.open().is_some() && self.published.task().is_null()
+    }
+
+    /// The innermost task whose poll waits for the published stretch.
+    pub(crate) fn suspended_task(&self) -> Option<&'static Task> {
+        let level = self.suspended.load(Relaxed) as usize;
+        let outer = self.outer[..level].iter().rev();
+        outer
+            .map(|outer| outer.task.load(Relaxed))
+            .find_map(|task| Task::from_ptr(task))
+    }
+
+    /// A stretch of `task`'s own poll begins inside an allowed section of it; `false`,
+    /// and nothing begins, if polls are nested too deeply.
+    pub(crate) fn enter_again(&'static self, task: &'static Task) -> bool {
+        let level = self.suspended.load(Relaxed);
+        if level >= DEPTH_MAX as u32 {
+            return false;
+        }
+        self.enter_nested(Some(task));
+        self.again
+            .store(self.again.load(Relaxed) | 1 << (level + 1), Relaxed);
+        true
+    }
+
+    /// Whether the stretch that ends is one that [`enter_again`](Slot::enter_again)
+    /// began.
+    fn ends_again(&self) -> bool {
+        let bit = 1 << self.suspended.load(Relaxed);
+        let again = self.again.load(Relaxed);
+        self.again.store(again & !bit, Relaxed);
+        again & bit != 0
+    }
+
     /// A watched future of the task `inside` is polled, until the guard is dropped.
     #[inline]
     pub(crate) fn go_inside(&'static self, inside: Inside) -> WasInside {
@@ -395,12 +441,16 @@ impl Slot {
         let ticks = end.saturating_sub(own.start) + self.nested.load(Relaxed);
         let task = Task::from_ptr(own.task);
         if let Some(task) = task {
+            // A stretch of a poll is counted with it.
+            let whole = !self.ends_again();
             if settings::exact() {
-                task.record_poll(clock::to_ns(ticks));
+                if whole {
+                    task.record_poll(clock::to_ns(ticks));
+                }
                 if end.saturating_sub(own.start) >= settings::limit_ticks() {
                     self.slow_end(task, own, end);
                 }
-            } else {
+            } else if whole {
                 task.count_poll();
             }
         }
@@ -589,7 +639,7 @@ impl Slot {
             return false;
         }
         self.rare.store(STALE, Relaxed);
-        for count in [&self.suspended, &self.overflowed] {
+        for count in [&self.suspended, &self.overflowed, &self.again] {
             count.store(0, Relaxed);
         }
         for counter in [

@@ -91,6 +91,8 @@ pub(crate) struct Task {
     kind: AtomicU8,
     /// Set when tokio says it has ended while its last poll still runs.
     pub(crate) ending: AtomicBool,
+    /// Nobody is meant to wait for it: `.detached(..)`.
+    detached: AtomicBool,
     /// Whether its scheduled time is measured.
     wakes_seen: AtomicBool,
     /// Position of this entry, for the free list.
@@ -147,6 +149,7 @@ impl Task {
             tokio_id: AtomicU64::new(0),
             kind: AtomicU8::new(0),
             ending: AtomicBool::new(false),
+            detached: AtomicBool::new(false),
             wakes_seen: AtomicBool::new(false),
             index,
             next_free: AtomicU32::new(0),
@@ -185,6 +188,7 @@ impl Task {
         }
         self.kind.store(birth.kind as u8, Relaxed);
         self.ending.store(false, Relaxed);
+        self.detached.store(false, Relaxed);
         self.wakes_seen.store(false, Relaxed);
         self.parent.store(birth.parent, Relaxed);
         self.runtime.store(birth.runtime, Relaxed);
@@ -228,6 +232,15 @@ impl Task {
     /// Takes over the name of another entry of the same task.
     pub(crate) fn take_name(&self, other: &Task) {
         self.name.store(other.name.load(Relaxed), Relaxed);
+    }
+
+    /// Whether nobody is meant to wait for it.
+    pub(crate) fn is_detached(&self) -> bool {
+        self.detached.load(Relaxed)
+    }
+
+    pub(crate) fn set_detached(&self) {
+        self.detached.store(true, Relaxed);
     }
 
     pub(crate) fn name(&self) -> &'static str {
