@@ -14,7 +14,8 @@
 //! Rules that hold here:
 //! - The poll path never locks, allocates or logs, and calls the kernel at most once
 //!   a millisecond, for the accounting that a verdict needs. A thread's first poll
-//!   registers it, which does all three, once.
+//!   registers it, which does all three, once; the first poll of a task's outermost
+//!   watched function allocates its watch.
 //! - Everything of ours runs on three threads of its own; the program never waits
 //!   for them, except for at most [`FINISH_WAIT`] when it ends.
 //! - Every table and queue is bounded, and what does not fit is counted and shown.
