@@ -248,9 +248,13 @@ impl Builder {
             setting(name.to_owned(), value, source)
         };
         let addr = self.addr.map_or("off".to_owned(), |addr| addr.to_string());
+        let grace = match self.grace {
+            Duration::ZERO => "none".to_owned(),
+            grace => humanise(grace),
+        };
         let mut all = vec![
             one("max_poll", humanise(self.max_poll)),
-            one("grace", humanise(self.grace)),
+            one("grace", grace),
             one("timing", self.timing.as_str().to_owned()),
             one("addr", addr),
         ];

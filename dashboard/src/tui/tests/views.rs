@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use asyncwatch_findings::{Code, Finding};
+
 use super::{Stage, data};
 use crate::{
     client::Message,
     discover,
-    model::{Connection, Trouble},
+    model::{Connection, Trouble, Update},
     tui::{
         OutputLine,
         action::{Action, Motion, Tab},
@@ -228,4 +230,50 @@ fn colour_changes_no_text() {
     let mut plain = Stage::with(plain, 80, 24);
     plain.connect();
     assert_eq!(plain.screen(), Stage::live(80, 24).screen());
+}
+
+#[test]
+fn kinds_with_long_names_and_words_of_their_own_are_told() {
+    let leaked = Finding {
+        id: 40,
+        code: Code::TaskDroppedPending,
+        message: "25 tasks were dropped".to_owned(),
+        ongoing: false,
+        wall: None,
+        class: None,
+        syscall: None,
+        culprit: None,
+        label: Some("spawned here, 25 of 25 dropped".to_owned()),
+        queued_behind: Some(3),
+        waited_behind: Some(Duration::from_millis(1_500)),
+        last_unix_ns: u64::MAX,
+        ..data::slow_poll()
+    };
+    for (columns, kind) in [(80, "task-dropped-pe…"), (200, "task-dropped-pending")] {
+        let mut stage = Stage::live(columns, 60);
+        let update = Update {
+            findings: vec![
+                leaked.clone(),
+                Finding {
+                    ongoing: false,
+                    ..data::slow_poll()
+                },
+            ],
+            ..data::later()
+        };
+        stage.receive(Message::Update(Box::new(update)));
+        stage.act(Action::Show(Tab::Findings));
+        assert!(stage.screen().contains(kind), "{}", stage.screen());
+        stage.act(Action::Open);
+        for part in [
+            "spawned here, 25 of 25 dropped",
+            "3 tasks waited behind it, 1.50 s altogether",
+        ] {
+            assert!(
+                stage.screen().contains(part),
+                "no {part:?} in {}",
+                stage.screen()
+            );
+        }
+    }
 }

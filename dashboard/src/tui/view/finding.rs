@@ -71,7 +71,11 @@ fn headline<'a>(scene: &Scene<'_>, finding: &Finding) -> Line<'a> {
         Span::raw(format!("  {}×", text::count(finding.count))),
     ];
     if let Some(elapsed) = scene.model.ongoing_for(finding, scene.at) {
-        let text = format!(" ▶ BLOCKING NOW for {} ", text::ticking(elapsed));
+        let does = match findings::holds_thread(finding) {
+            true => "BLOCKING NOW",
+            false => "GOES ON",
+        };
+        let text = format!(" ▶ {does} for {} ", text::ticking(elapsed));
         spans.push(Span::raw("  "));
         spans.push(Span::styled(text, theme.alarm()));
     }
@@ -189,14 +193,19 @@ fn facts<'a>(scene: &Scene<'_>, finding: &Finding, columns: usize) -> Vec<Line<'
         let calls = text::clear_name(&frame.function);
         lines.push(fact(scene, "calls", calls, room));
     }
-    if let Some(worker) = &finding.worker {
-        let behind = finding
-            .queued_behind
-            .filter(|n| *n > 0)
-            .map_or_else(String::new, |n| {
-                format!("; {} waited behind it", text::plural(n, "task"))
-            });
-        lines.push(fact(scene, "on", format!("{worker}{behind}"), room));
+    if finding.wall.is_none()
+        && let Some(label) = &finding.label
+    {
+        lines.push(fact(scene, "here", label.clone(), room));
+    }
+    let on: Vec<String> = finding
+        .worker
+        .clone()
+        .into_iter()
+        .chain(behind(finding))
+        .collect();
+    if !on.is_empty() {
+        lines.push(fact(scene, "on", on.join("; "), room));
     }
     if let Some(task) = &finding.task {
         let name = if task.name.is_empty() {
@@ -230,6 +239,17 @@ fn facts<'a>(scene: &Scene<'_>, finding: &Finding, columns: usize) -> Vec<Line<'
         room,
     ));
     lines
+}
+
+/// Who waited behind it, and for how long.
+fn behind(finding: &Finding) -> Option<String> {
+    let tasks = finding.queued_behind.filter(|tasks| *tasks > 0)?;
+    let tasks = text::plural(tasks, "task");
+    let waited = finding.waited_behind.filter(|waited| !waited.is_zero());
+    let waited = waited.map_or_else(String::new, |waited| {
+        format!(", {} altogether", text::duration(waited))
+    });
+    Some(format!("{tasks} waited behind it{waited}"))
 }
 
 fn advice<'a>(scene: &Scene<'_>, finding: &Finding, columns: usize) -> Vec<Line<'a>> {

@@ -1,7 +1,7 @@
 //! The list of findings, below the tasks and on its own tab, each in one line:
 //! what, how bad, how often, where, and the line itself.
 
-use asyncwatch_findings::{Class, Finding, Frame, Level};
+use asyncwatch_findings::{Class, Code, Finding, Frame, Level};
 use ratatui::{
     buffer::Buffer,
     layout::Rect,
@@ -19,8 +19,8 @@ use crate::{
 /// From this width on, the selected finding is shown beside the list.
 pub(super) const PREVIEW_COLUMNS_MIN: u16 = 150;
 
-/// Columns of a line, before place and what; see [`row_line`].
-const FIXED: usize = 2 + 14 + 8 + 8 + 9;
+/// Columns of a line beside kind, place and what; see [`row_line`].
+const FIXED: usize = 2 + 8 + 8 + 9;
 
 /// The pane on the main screen.
 pub(super) fn draw_pane(scene: &Scene<'_>, buffer: &mut Buffer, area: Rect, hits: &mut Hits) {
@@ -70,7 +70,7 @@ fn draw_list(scene: &Scene<'_>, buffer: &mut Buffer, area: Rect, hits: &mut Hits
     let note = pane::position(&window, rows.len());
     let rest = pane::frame(scene, buffer, area, title(scene), &note, focused);
     let (head, body) = rest.split_top(1);
-    let widths = Widths::of(usize::from(area.width));
+    let widths = Widths::of(scene, usize::from(area.width));
     if rows.is_empty() {
         draw_nothing(scene, buffer, head);
     } else {
@@ -124,17 +124,24 @@ fn draw_nothing(scene: &Scene<'_>, buffer: &mut Buffer, area: Rect) {
     line.render(area, buffer);
 }
 
-/// Widths of the two columns that share what the others leave.
+/// Widths of the columns that share what the others leave.
 struct Widths {
+    kind: usize,
     place: usize,
     what: usize,
 }
 
 impl Widths {
-    fn of(columns: usize) -> Self {
-        let left = columns.saturating_sub(FIXED + 1);
+    /// The kinds are shown whole, unless that would leave little for the rest.
+    fn of(scene: &Scene<'_>, columns: usize) -> Self {
+        let findings = scene.model.findings().iter();
+        let longest = findings.map(|seen| seen.finding.code.as_str().len()).max();
+        let kind_max = if columns < 100 { 17 } else { 26 };
+        let kind = (longest.unwrap_or(0) + 1).clamp(14, kind_max);
+        let left = columns.saturating_sub(FIXED + kind + 1);
         let place = (left * 2 / 5).clamp(12, 44).min(left);
         Self {
+            kind,
             place,
             what: left - place,
         }
@@ -143,9 +150,10 @@ impl Widths {
     fn heading(&self) -> String {
         let place = text::left("culprit", self.place);
         let what = text::left("what it does", self.what);
+        let kind = text::left("kind", self.kind);
         format!(
-            "  {:<14}{:>7} {:>7} {place} {what}{:>9}",
-            "kind", "worst", "count", "seen"
+            "  {kind}{:>7} {:>7} {place} {what}{:>9}",
+            "worst", "count", "seen"
         )
     }
 }
@@ -164,7 +172,7 @@ fn row_line<'a>(scene: &Scene<'_>, seen: &Seen, widths: &Widths, selected: bool)
     Line::from(vec![
         Span::raw(cursor),
         Span::styled(mark, loud),
-        Span::styled(text::left(finding.code.as_str(), 14), code),
+        Span::styled(kind_text(finding.code, widths.kind), code),
         Span::raw(text::right(&text::optional(finding.wall), 7)),
         Span::raw(text::right(&format!("{}×", text::count(finding.count)), 8)),
         Span::raw(" "),
@@ -176,6 +184,11 @@ fn row_line<'a>(scene: &Scene<'_>, seen: &Seen, widths: &Widths, selected: bool)
         Span::raw(text::left(&what(scene, finding), widths.what)),
         seen_span(scene, seen),
     ])
+}
+
+/// The kind, with a space after it.
+fn kind_text(code: Code, columns: usize) -> String {
+    text::left(code.as_str(), columns.saturating_sub(1)) + " "
 }
 
 /// When it was last seen, nine columns wide.
@@ -228,9 +241,17 @@ fn function(frame: Option<&Frame>) -> Option<String> {
     (!name.is_empty()).then(|| name.to_owned())
 }
 
-/// Why the time passed, in a few words.
+/// Whether it holds a thread for as long as it goes on.
+pub(super) fn holds_thread(finding: &Finding) -> bool {
+    matches!(finding.code, Code::SlowPoll | Code::NeverYielded)
+}
+
+/// Why the time passed, or else what happens there, in a few words.
 pub(super) fn why(finding: &Finding) -> Option<String> {
-    Some(match (finding.class?, &finding.syscall) {
+    let Some(class) = finding.class else {
+        return finding.label.clone();
+    };
+    Some(match (class, &finding.syscall) {
         (Class::Blocked | Class::Mixed, Some(syscall)) => format!("blocked in {syscall}"),
         (Class::Blocked, None) => "blocked".to_owned(),
         (Class::Mixed, None) => "computes and blocks".to_owned(),

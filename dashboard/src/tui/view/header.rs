@@ -268,10 +268,12 @@ fn draw_alarm(scene: &Scene<'_>, buffer: &mut Buffer, area: Rect, seen: &Seen, m
         .ongoing_for(finding, scene.at)
         .unwrap_or_default();
     // Without a connection nobody knows what it does by now.
-    let fact = if scene.app.connection().is_live() {
-        "BLOCKING NOW"
-    } else {
-        "WAS BLOCKING"
+    let live = scene.app.connection().is_live();
+    let fact = match (findings::holds_thread(finding), live) {
+        (true, true) => "BLOCKING NOW",
+        (true, false) => "WAS BLOCKING",
+        (false, true) => "GOES ON",
+        (false, false) => "WENT ON",
     };
     let mut left = format!(" ▶ {fact} {:<7} ", text::ticking(elapsed));
     let mut right = String::new();
