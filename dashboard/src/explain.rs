@@ -9,13 +9,33 @@ use anyhow::Context;
 use asyncwatch_findings::Code;
 
 pub(crate) fn explain(code: Option<Code>) -> anyhow::Result<ExitCode> {
-    let text = code.map_or_else(list, |code| code.explain().to_owned());
+    let text = code.map_or_else(list, page);
     match io::stdout().write_all(text.as_bytes()) {
         // Whoever reads it has seen enough: `asyncwatch explain slow-poll | head`.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
         result => result.context("cannot write to standard output")?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The page, with what holds for every code: how projects allow it, and its defaults.
+fn page(code: Code) -> String {
+    let (level, check) = (code.default_level(), code.check_level());
+    let level = match level == check {
+        true => format!("Its level is `{level}`"),
+        false => format!("Its level is `{level}`, under `asyncwatch check` `{check}`"),
+    };
+    let limit = code.limit().map_or_else(String::new, |limit| {
+        let value = limit.show(limit.default);
+        format!(
+            " Its limit is {value} ({}); `--limit {code}=…` sets another.",
+            limit.meaning
+        )
+    });
+    let page = code.explain().trim_end();
+    format!(
+        "{page}\n- In the project's `asyncwatch.toml`: `{code} = \"allow\"` under `[levels]`, or for one\n  place an `[[allow]]` entry with its `site` and a `reason`.\n\n{level}, unless somebody says otherwise.{limit}\n"
+    )
 }
 
 fn list() -> String {
@@ -45,6 +65,15 @@ mod tests {
             assert!((20..100).contains(&summary.len()), "{code}: {summary:?}");
             assert!(list().contains(code.as_str()));
         }
+    }
+
+    #[test]
+    fn pages_end_with_the_defaults() {
+        let page = page(Code::LargeFuture);
+        assert!(page.starts_with("# large-future\n"));
+        assert!(page.contains("`large-future = \"allow\"` under `[levels]`"));
+        let end = "Its level is `warn`, under `asyncwatch check` `deny`, unless somebody says otherwise. Its limit is 32 KiB (a future is moved); `--limit large-future=…` sets another.\n";
+        assert!(page.ends_with(end), "{page}");
     }
 
     #[test]
