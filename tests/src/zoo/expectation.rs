@@ -60,6 +60,7 @@ const CLASSES: &[(&str, &str, &[&str])] = &[
 /// These are about a task as a whole: the line that spawned it is as right as the line
 /// in its code.
 const OF_A_TASK: &[&str] = &[
+    "never-yielded",
     "task-leaked",
     "panic-unobserved",
     "large-future",

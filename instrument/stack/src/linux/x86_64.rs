@@ -108,10 +108,10 @@ pub(super) fn resume(
     copy: &StackCopy<'_>,
     modules: &Modules,
 ) -> Option<(Resume, bool)> {
-    let certain = match call_before(word)? {
-        Call::To(target) => leads_to(target, function?, modules)?,
-        Call::Somewhere => false,
-    };
+    let certain = calls_before(word).find_map(|call| match call {
+        Call::To(target) => leads_to(target, function?, modules),
+        Call::Somewhere => Some(false),
+    })?;
     let fp = copy.word(slot - 8)?;
     let resume = Resume {
         frame: FrameAddress::from_return_address(word)?,
@@ -137,24 +137,23 @@ enum Call {
     Somewhere,
 }
 
-fn call_before(return_address: u64) -> Option<Call> {
-    let start = return_address.checked_sub(CALL_BYTES_MAX as u64)?;
+/// What the bytes in front of a return address can be read as: what looks like
+/// a direct call may be the end of an indirect one.
+fn calls_before(return_address: u64) -> impl Iterator<Item = Call> {
     let mut bytes = [0; CALL_BYTES_MAX];
-    if memory::read(start, &mut bytes) < bytes.len() {
-        return None;
-    }
-    call_at_end(&bytes, return_address)
+    let start = return_address.wrapping_sub(CALL_BYTES_MAX as u64);
+    let whole = memory::read(start, &mut bytes) == bytes.len();
+    let calls = whole.then(|| calls_at_end(&bytes, return_address));
+    calls.into_iter().flatten().flatten()
 }
 
-fn call_at_end(bytes: &[u8; CALL_BYTES_MAX], end: u64) -> Option<Call> {
-    match *bytes {
+fn calls_at_end(bytes: &[u8; CALL_BYTES_MAX], end: u64) -> [Option<Call>; 2] {
+    let told = match *bytes {
         [_, _, 0xe8, a, b, c, d] => Some(Call::To(relative(end, [a, b, c, d]))),
-        [_, 0xff, 0x15, a, b, c, d] => {
-            let pointer = memory::read_u64(relative(end, [a, b, c, d]));
-            Some(pointer.map_or(Call::Somewhere, Call::To))
-        }
-        _ => is_indirect_call(bytes).then_some(Call::Somewhere),
-    }
+        [_, 0xff, 0x15, a, b, c, d] => memory::read_u64(relative(end, [a, b, c, d])).map(Call::To),
+        _ => None,
+    };
+    [told, is_indirect_call(bytes).then_some(Call::Somewhere)]
 }
 
 /// `call` through a register or memory: `ff`, then an operand whose middle
@@ -197,7 +196,7 @@ fn relative(end: u64, displacement: [u8; 4]) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Call, call_at_end, frame_bytes, is_unknown, through_stub, without_frame};
+    use super::{Call, calls_at_end, frame_bytes, is_unknown, through_stub, without_frame};
     use crate::Modules;
 
     const END: u64 = 0x40_0000;
@@ -205,7 +204,16 @@ mod tests {
     #[test]
     fn a_direct_call_tells_its_target() {
         let call = [0x90, 0x90, 0xe8, 0xfb, 0xff, 0xff, 0xff];
-        assert_eq!(call_at_end(&call, END), Some(Call::To(END - 5)));
+        assert_eq!(calls_at_end(&call, END)[0], Some(Call::To(END - 5)));
+    }
+
+    #[test]
+    fn what_only_looks_like_a_direct_call_may_be_an_indirect_one() {
+        // mov 0x18e8ea(%rip),%rax; call *%rax
+        let calls = [0x05, 0xea, 0xe8, 0x18, 0, 0xff, 0xd0];
+        let [direct, indirect] = calls_at_end(&calls, END);
+        assert!(matches!(direct, Some(Call::To(_))));
+        assert_eq!(indirect, Some(Call::Somewhere));
     }
 
     #[test]
@@ -213,7 +221,7 @@ mod tests {
         let pointer = 0x1234_u64;
         let end = &raw const pointer as u64 - 0x10;
         let call = [0x90, 0xff, 0x15, 0x10, 0, 0, 0];
-        assert_eq!(call_at_end(&call, end), Some(Call::To(0x1234)));
+        assert_eq!(calls_at_end(&call, end)[0], Some(Call::To(0x1234)));
     }
 
     #[test]
@@ -267,7 +275,11 @@ mod tests {
             [0x90, 0xff, 0x90, 0, 1, 0, 0],
             [0xff, 0x94, 0xc8, 0, 1, 0, 0],
         ] {
-            assert_eq!(call_at_end(&call, END), Some(Call::Somewhere), "{call:x?}");
+            assert_eq!(
+                calls_at_end(&call, END)[1],
+                Some(Call::Somewhere),
+                "{call:x?}"
+            );
         }
     }
 
@@ -280,7 +292,7 @@ mod tests {
             // jmp rel32
             [0x90, 0x90, 0xe9, 0, 0, 0, 0],
         ] {
-            assert_eq!(call_at_end(&other, END), None, "{other:x?}");
+            assert_eq!(calls_at_end(&other, END), [None, None], "{other:x?}");
         }
     }
 
