@@ -255,6 +255,42 @@ pub fn trim(frames: &mut Vec<Frame>) {
     }
 }
 
+/// [`trim`]s the stack of a poll that was taken while `nested` watched futures were
+/// polled inside it: their wrappers go, what they called stays.
+pub fn trim_outer(frames: &mut Vec<Frame>, nested: usize) {
+    for _ in 0..nested {
+        let ends = |frame: &Frame| {
+            let name = frame_name(frame);
+            is_own_poll(&name) || is_task_poll(&name)
+        };
+        let Some(at) = frames.iter().position(ends) else {
+            break;
+        };
+        let is_wrapper = |frame: &&Frame| frame_owner(frame) == Owner::Asyncwatch;
+        let wrappers = frames[at..].iter().take_while(is_wrapper).count();
+        if wrappers == 0 {
+            break;
+        }
+        frames.drain(at..at + wrappers);
+    }
+    trim(frames);
+}
+
+/// Whether the innermost calls wait for a `Mutex` or an `RwLock` of std.
+pub fn waits_for_lock(frames: &[Frame]) -> bool {
+    const LOCKS: &[&str] = &[
+        "std::sync::Mutex",
+        "std::sync::RwLock",
+        "std::sys::sync::mutex",
+        "std::sys::sync::rwlock",
+    ];
+    let called = &frames[..blame(frames).culprit.unwrap_or(frames.len())];
+    called
+        .iter()
+        .map(frame_name)
+        .any(|name| LOCKS.iter().any(|lock| is_below(&name, lock)))
+}
+
 /// Index of the innermost frame that is no longer part of the poll.
 pub(crate) fn poll_end(frames: &[Frame]) -> Option<usize> {
     let names: Vec<String> = frames.iter().map(frame_name).collect();

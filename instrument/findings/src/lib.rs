@@ -29,7 +29,7 @@ pub use finding::{Allowed, Class, Finding, Frame, Location, Stack, TaskRef};
 pub use fingerprint::fingerprint;
 pub use frames::{
     Blame, Owner, aborted_or_shut_down, blame, in_block_in_place, in_blocking_closure, mark, owner,
-    trim,
+    trim, trim_outer, waits_for_lock,
 };
 pub use help::help_for;
 pub use limit::{Limit, Unit, bytes};

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use crate::{Class, Code, Finding, Frame, Location, TaskRef, display_name};
+use crate::{Class, Code, Finding, Frame, Location, TaskRef, blame, display_name, place};
 
 /// A duration as people say it: `512 ms`, `1.24 s`, `38 µs`, `2 min 5 s`.
 ///
@@ -194,6 +194,79 @@ fn time_spent(finding: &Finding) -> Option<String> {
         ),
     })
 }
+
+/// Who seems to hold the lock that a poll waits for, and what it does: `frames` are
+/// those of its stack.
+pub fn lock_holder(thread: &str, frames: &[Frame]) -> String {
+    let blame = blame(frames);
+    let users = frames
+        .iter()
+        .filter(|frame| frame.user && frame.line.is_some());
+    // The innermost two, in the order of the calls.
+    let mut users: Vec<&Frame> = users.take(2).collect();
+    users.reverse();
+    let mut calls: Vec<String> = users.iter().map(|frame| call(frame)).collect();
+    let called = blame.blocking.and_then(|at| frames.get(at));
+    if let Some(called) = called.filter(|frame| !frame.user && !frame.function.is_empty()) {
+        calls.push(format!("`{}`", frame_label(called)));
+    }
+    let seems = format!("the lock seems to be held by {thread}");
+    match calls.as_slice() {
+        [] => seems,
+        calls => format!("{seems}, in {}", calls.join(", which called ")),
+    }
+}
+
+/// `` `compact` at src/index.rs:22 ``.
+fn call(frame: &Frame) -> String {
+    let file = frame.file.as_deref().map_or("?", place::tail);
+    let line = frame.line.unwrap_or_default();
+    format!("`{}` at {file}:{line}", frame_label(frame))
+}
+
+/// Fewer major faults than these are the ordinary start of a program.
+const MAJOR_FAULTS_MIN: u64 = 16;
+/// Minor faults in a second of computing that take about a quarter of it, at half a
+/// microsecond each.
+const MINOR_FAULTS_A_SECOND: f64 = 500_000.0;
+const MINOR_FAULTS_MIN: u64 = 1_000;
+
+/// What page faults have to do with the time of a poll, if they are so many that they
+/// have.
+pub fn page_faults(minor: u64, major: u64, cpu: Duration) -> Option<String> {
+    if major >= MAJOR_FAULTS_MIN {
+        return Some(format!(
+            "took {} major page faults: it waited for memory to be read from disk, that of mapped \
+             files or what was swapped out",
+            grouped(major)
+        ));
+    }
+    let share = cpu.as_secs_f64() * MINOR_FAULTS_A_SECOND;
+    (minor >= MINOR_FAULTS_MIN && minor as f64 >= share).then(|| {
+        format!(
+            "took {} page faults on memory that was new to it: much of the time went into getting \
+             memory from the kernel; reuse buffers",
+            grouped(minor)
+        )
+    })
+}
+
+/// `1,204`.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.char_indices() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// The note where most looks found it so.
+pub const IN_IO: &str = "was in uninterruptible I/O wait most of the time: a disk or a network \
+     file system is slow, or the machine is short of memory";
 
 fn waited_behind(tasks: u64, waited: Option<Duration>, ongoing: bool) -> String {
     let fact = match (tasks, ongoing) {

@@ -3,8 +3,10 @@
 //! The owning thread calls [`Slot::enter`] and [`Slot::leave`] around each poll;
 //! nothing else writes here, so plain loads and stores do. Polls nest where a
 //! watched future is polled inside a task: the innermost is the published one, and
-//! when it ends the outer one goes on with its start moved by the nested time, so
-//! that "now minus start" is always the poll's own time.
+//! when it ends the outer one goes on. A nested poll that reached the limit is told by
+//! itself, and an allowed section by nobody: then the outer one's start is moved by
+//! that time, so that "now minus start" is always the time it has to answer for.
+//! Short nested polls are part of the outer one.
 
 use std::{
     ptr,
@@ -18,7 +20,7 @@ use std::{
     time::Duration,
 };
 
-use asyncwatch_stack::Usage;
+use asyncwatch_stack::{Faults, Usage};
 
 use super::{slab, slots::ThreadInfo, task::Task};
 use crate::{
@@ -50,8 +52,10 @@ pub(crate) struct Slot {
     again: AtomicU32,
     pub(crate) number: u32,
     busy: AtomicU64,
-    /// Time of nested polls in the published one.
-    nested: AtomicU64,
+    /// Time of the published poll that is told apart from it.
+    apart: AtomicU64,
+    /// What was used in that time.
+    apart_usage: Used,
     /// How often a poll was suspended for a nested one.
     nestings: AtomicU64,
     /// The sequence number when the owning thread took the slot.
@@ -81,9 +85,26 @@ struct Outer {
     task: std::sync::atomic::AtomicPtr<Task>,
     start: AtomicU64,
     origin: AtomicU64,
-    nested: AtomicU64,
+    apart: AtomicU64,
+    apart_usage: Used,
     base: Baseline,
 }
+
+/// A poll that goes on, as the watchdog sees it.
+#[derive(Clone, Copy)]
+pub(crate) struct Level {
+    /// Its start is moved by what is told apart, its number that of the innermost.
+    pub(crate) reading: Reading<Task>,
+    /// When it really began; 0 in light timing.
+    pub(crate) began: Ticks,
+    /// The accounting at its begin.
+    pub(crate) account: Option<Base>,
+    /// The same, moved as its start is.
+    pub(crate) base: Option<Base>,
+}
+
+/// The polls that go on on one thread, the outermost first.
+pub(crate) type Levels = [Option<Level>; DEPTH_MAX + 1];
 
 /// The task that a watched future is polled in: one more than tokio's number of it,
 /// which is 0 outside of tasks.
@@ -118,9 +139,11 @@ impl Drop for WasInside {
 struct Baseline {
     at: AtomicU64,
     cpu_ns: AtomicU64,
-    /// `u64::MAX` where the system does not tell; likewise `sleeps`.
+    /// `u64::MAX` where the system does not tell; likewise the others.
     run_delay_ns: AtomicU64,
     sleeps: AtomicU64,
+    minor_faults: AtomicU64,
+    major_faults: AtomicU64,
 }
 
 /// A copy of the accounting at a poll's begin.
@@ -130,6 +153,8 @@ pub(crate) struct Base {
     pub(crate) usage: Usage,
     /// How often it had gone to sleep.
     pub(crate) sleeps: Option<u64>,
+    /// Its page faults.
+    pub(crate) faults: Option<Faults>,
 }
 
 impl Baseline {
@@ -142,6 +167,12 @@ impl Baseline {
             Relaxed,
         );
         self.sleeps.store(base.sleeps.unwrap_or(u64::MAX), Relaxed);
+        let faults = base.faults.unwrap_or(Faults {
+            minor: u64::MAX,
+            major: u64::MAX,
+        });
+        self.minor_faults.store(faults.minor, Relaxed);
+        self.major_faults.store(faults.major, Relaxed);
     }
 
     fn get(&self) -> Base {
@@ -153,6 +184,97 @@ impl Baseline {
                 run_delay: (run_delay != u64::MAX).then(|| Duration::from_nanos(run_delay)),
             },
             sleeps: Some(self.sleeps.load(Relaxed)).filter(|&sleeps| sleeps != u64::MAX),
+            faults: Some(Faults {
+                minor: self.minor_faults.load(Relaxed),
+                major: self.major_faults.load(Relaxed),
+            })
+            .filter(|faults| faults.minor != u64::MAX),
+        }
+    }
+}
+
+/// Account of several stretches of time.
+#[derive(Default)]
+struct Used {
+    cpu_ns: AtomicU64,
+    run_delay_ns: AtomicU64,
+    sleeps: AtomicU64,
+    minor_faults: AtomicU64,
+    major_faults: AtomicU64,
+}
+
+/// A copy of such an account.
+#[derive(Clone, Copy, Debug, Default)]
+struct UsedBy {
+    cpu_ns: u64,
+    run_delay_ns: u64,
+    sleeps: u64,
+    faults: Faults,
+}
+
+impl Used {
+    fn set(&self, used: UsedBy) {
+        self.cpu_ns.store(used.cpu_ns, Relaxed);
+        self.run_delay_ns.store(used.run_delay_ns, Relaxed);
+        self.sleeps.store(used.sleeps, Relaxed);
+        self.minor_faults.store(used.faults.minor, Relaxed);
+        self.major_faults.store(used.faults.major, Relaxed);
+    }
+
+    fn get(&self) -> UsedBy {
+        UsedBy {
+            cpu_ns: self.cpu_ns.load(Relaxed),
+            run_delay_ns: self.run_delay_ns.load(Relaxed),
+            sleeps: self.sleeps.load(Relaxed),
+            faults: Faults {
+                minor: self.minor_faults.load(Relaxed),
+                major: self.major_faults.load(Relaxed),
+            },
+        }
+    }
+}
+
+impl UsedBy {
+    fn between(then: Base, now: Base) -> UsedBy {
+        let usage = now.usage.since(then.usage);
+        let sleeps = now.sleeps.zip(then.sleeps);
+        UsedBy {
+            cpu_ns: usage.cpu.as_nanos() as u64,
+            run_delay_ns: usage.run_delay.map_or(0, |delay| delay.as_nanos() as u64),
+            sleeps: sleeps.map_or(0, |(now, then)| now.saturating_sub(then)),
+            faults: (now.faults.zip(then.faults))
+                .map_or_else(Faults::default, |(now, then)| now.since(then)),
+        }
+    }
+
+    fn plus(self, other: UsedBy) -> UsedBy {
+        UsedBy {
+            cpu_ns: self.cpu_ns + other.cpu_ns,
+            run_delay_ns: self.run_delay_ns + other.run_delay_ns,
+            sleeps: self.sleeps + other.sleeps,
+            faults: Faults {
+                minor: self.faults.minor + other.faults.minor,
+                major: self.faults.major + other.faults.major,
+            },
+        }
+    }
+}
+
+impl Base {
+    /// As if the poll had begun with `used` already spent.
+    fn moved(self, used: UsedBy) -> Base {
+        let run_delay = self.usage.run_delay;
+        Base {
+            at: self.at,
+            usage: Usage {
+                cpu: self.usage.cpu + Duration::from_nanos(used.cpu_ns),
+                run_delay: run_delay.map(|delay| delay + Duration::from_nanos(used.run_delay_ns)),
+            },
+            sleeps: self.sleeps.map(|sleeps| sleeps + used.sleeps),
+            faults: self.faults.map(|faults| Faults {
+                minor: faults.minor + used.faults.minor,
+                major: faults.major + used.faults.major,
+            }),
         }
     }
 }
@@ -175,7 +297,8 @@ impl Slot {
             again: AtomicU32::new(0),
             number,
             busy: AtomicU64::new(0),
-            nested: AtomicU64::new(0),
+            apart: AtomicU64::new(0),
+            apart_usage: Used::default(),
             nestings: AtomicU64::new(0),
             claimed_at: AtomicU64::new(0),
             parks: AtomicU64::new(0),
@@ -405,10 +528,12 @@ impl Slot {
         outer.task.store(own.task, Relaxed);
         outer.start.store(own.start, Relaxed);
         outer.origin.store(own.origin, Relaxed);
-        outer.nested.store(self.nested.load(Relaxed), Relaxed);
+        outer.apart.store(self.apart.load(Relaxed), Relaxed);
+        outer.apart_usage.set(self.apart_usage.get());
         outer.base.set(self.base.get());
         self.suspended.store(level + 1, Relaxed);
-        self.nested.store(0, Relaxed);
+        self.apart.store(0, Relaxed);
+        self.apart_usage.set(UsedBy::default());
         self.nestings
             .store(self.nestings.load(Relaxed) + 1, Relaxed);
         if settings::exact() {
@@ -437,9 +562,10 @@ impl Slot {
         let own = self.published.own(sequence);
         self.published.end(sequence);
         let end = if settings::exact() { clock::now() } else { 0 };
-        // With nested polls: as long as the poll was on the thread.
-        let ticks = end.saturating_sub(own.start) + self.nested.load(Relaxed);
+        let ticks = end.saturating_sub(own.start) + self.apart.load(Relaxed);
         let task = Task::from_ptr(own.task);
+        // A stretch that is nobody's is told apart from what is around it.
+        let mut is_apart = task.is_none();
         if let Some(task) = task {
             // A stretch of a poll is counted with it.
             let whole = !self.ends_again();
@@ -449,6 +575,7 @@ impl Slot {
                 }
                 if end.saturating_sub(own.start) >= settings::limit_ticks() {
                     self.slow_end(task, own, end);
+                    is_apart = true;
                 }
             } else if whole {
                 task.count_poll();
@@ -460,46 +587,46 @@ impl Slot {
         }
         match self.suspended.load(Relaxed) {
             0 => {
-                self.nested.store(0, Relaxed);
+                self.apart.store(0, Relaxed);
+                self.apart_usage.set(UsedBy::default());
                 self.rare.fetch_and(!NESTED, Relaxed);
                 self.last_end.store(end, Relaxed);
                 self.busy.store(self.busy.load(Relaxed) + ticks, Relaxed);
             }
-            level => self.resume_outer(level - 1, ticks),
+            level if is_apart => {
+                let used = self.used_in_all(ticks);
+                self.resume_outer(level - 1, ticks, used);
+            }
+            level => {
+                let (apart, used) = (self.apart.load(Relaxed), self.apart_usage.get());
+                self.resume_outer(level - 1, apart, used);
+            }
         }
     }
 
-    /// Goes on with the outer poll, `nested` ticks later.
-    fn resume_outer(&self, level: u32, nested: Ticks) {
+    /// Goes on with the outer poll, of which `apart` and what was `used` in that time
+    /// are told apart.
+    fn resume_outer(&self, level: u32, apart: Ticks, used: UsedBy) {
         self.suspended.store(level, Relaxed);
         let outer = &self.outer[level as usize];
         let start = outer.start.load(Relaxed);
-        let start = if start == 0 { 0 } else { start + nested };
-        let inner = self.base.get();
+        let start = if start == 0 { 0 } else { start + apart };
         self.base.set(outer.base.get());
-        if nested > settings::baseline_age_ticks() {
-            self.discount(inner);
-        }
-        self.nested
-            .store(outer.nested.load(Relaxed) + nested, Relaxed);
+        self.apart.store(outer.apart.load(Relaxed) + apart, Relaxed);
+        self.apart_usage.set(outer.apart_usage.get().plus(used));
         self.published
             .resume(outer.task.load(Relaxed), start, outer.origin.load(Relaxed));
     }
 
-    /// Takes what a nested poll used since `inner` out of the outer one's account.
-    #[cold]
-    fn discount(&self, inner: Base) {
-        let Some(now) = super::slots::account_here(inner.at) else {
-            return;
-        };
-        let nested = now.usage.since(inner.usage);
-        let mut outer = self.base.get();
-        outer.usage.cpu += nested.cpu;
-        let run_delay = outer.usage.run_delay.zip(nested.run_delay);
-        outer.usage.run_delay = run_delay.map(|(outer, nested)| outer + nested);
-        let sleeps = now.sleeps.zip(inner.sleeps).zip(outer.sleeps);
-        outer.sleeps = sleeps.map(|((now, inner), outer)| outer + now.saturating_sub(inner));
-        self.base.set(outer);
+    /// What the poll that has just ended has used; nothing worth asking for if it was
+    /// shorter than the accounting is exact.
+    fn used_in_all(&self, ticks: Ticks) -> UsedBy {
+        if ticks <= settings::baseline_age_ticks() {
+            return UsedBy::default();
+        }
+        let begin = self.base.get();
+        super::slots::account_here(begin.at)
+            .map_or_else(UsedBy::default, |now| UsedBy::between(begin, now))
     }
 
     #[cold]
@@ -508,7 +635,7 @@ impl Slot {
             slot: self.number,
             origin: own.origin,
             task: slow::TaskIdentity::of(task),
-            base: Some(self.base.get()),
+            base: Some(self.base.get().moved(self.apart_usage.get())),
             start: Some(own.start),
             end,
             account: super::slots::account_here(end),
@@ -563,12 +690,35 @@ impl Slot {
         Task::from_ptr(task).filter(|_| same)
     }
 
-    /// The accounting at the begin of the poll `origin`, if it is still that poll.
-    pub(crate) fn base(&self, origin: u64) -> Option<Base> {
-        let base = self.base.get();
+    /// All that the thread polls, consistently. What is written of suspended polls is
+    /// written between two numbers, as the published one's fields are.
+    pub(crate) fn levels(&self) -> Option<Levels> {
+        let reading = self.read()?;
+        let known = |base: Base| (base.at != 0).then_some(base);
+        let mut levels = [None; DEPTH_MAX + 1];
+        let suspended = (self.suspended.load(Relaxed) as usize).min(DEPTH_MAX);
+        for (level, outer) in levels.iter_mut().zip(&self.outer[..suspended]) {
+            let start = outer.start.load(Relaxed);
+            *level = Some(Level {
+                reading: Reading {
+                    sequence: reading.sequence,
+                    task: outer.task.load(Relaxed),
+                    start,
+                    origin: outer.origin.load(Relaxed),
+                },
+                began: start.saturating_sub(outer.apart.load(Relaxed)),
+                account: known(outer.base.get()),
+                base: known(outer.base.get().moved(outer.apart_usage.get())),
+            });
+        }
+        levels[suspended] = Some(Level {
+            reading,
+            began: reading.start.saturating_sub(self.apart.load(Relaxed)),
+            account: known(self.base.get()),
+            base: known(self.base.get().moved(self.apart_usage.get())),
+        });
         std::sync::atomic::fence(Acquire);
-        let still = self.read().is_some_and(|now| now.origin == origin);
-        (still && base.at != 0).then_some(base)
+        (self.sequence().load(Relaxed) == reading.sequence).then_some(levels)
     }
 
     /// How often the owning thread had gone to sleep when that was last asked.
@@ -644,7 +794,7 @@ impl Slot {
         }
         for counter in [
             &self.busy,
-            &self.nested,
+            &self.apart,
             &self.nestings,
             &self.parks,
             &self.inside,
@@ -653,6 +803,7 @@ impl Slot {
         }
         self.claimed_at
             .store(self.sequence().load(Relaxed), Relaxed);
+        self.apart_usage.set(UsedBy::default());
         self.base.at.store(0, Relaxed);
         *self.info.lock().unwrap_or_else(PoisonError::into_inner) = Some(info.clone());
         true

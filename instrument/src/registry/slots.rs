@@ -128,10 +128,12 @@ pub(crate) fn account_here(now: Ticks) -> Option<Base> {
     OWNER
         .try_with(|owner| {
             let (_, info) = owner.held.get()?;
+            let waits = info.thread.waits_here();
             Some(Base {
                 at: now,
                 usage: info.thread.usage_here(),
-                sleeps: info.thread.sleeps_here(),
+                sleeps: waits.map(|waits| waits.sleeps),
+                faults: waits.map(|waits| waits.faults),
             })
         })
         .ok()?

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use asyncwatch_findings::{
     Class, Code, Finding, Level, SourceFiles, Stack, fingerprint, message, telling_stack,
+    waits_for_lock,
 };
 use asyncwatch_stack::DebugInfo;
 
 use super::episodes::Episode;
 use crate::{
     settings,
-    watchdog::{PollReport, Stage},
+    watchdog::{Looks, PollReport, Stage},
 };
 
 /// The finding that `report` and what was seen of its poll make, without a count.
@@ -110,6 +111,21 @@ fn notes(report: &PollReport, episode: &Episode, finding: &Finding) -> Vec<Strin
             "times are the watchdog's, exact to {} ms; use `timing = exact` for exact ones",
             (settings::limit() / 8).as_millis().max(1)
         ));
+    }
+    let telling = telling_stack(&finding.stacks).map(|at| &*finding.stacks[at].frames);
+    if let Some((thread, frames)) = &episode.holder
+        && telling.is_some_and(waits_for_lock)
+    {
+        notes.push(message::lock_holder(thread, frames));
+    }
+    notes.extend(
+        report.faults.and_then(|faults| {
+            message::page_faults(faults.minor, faults.major, report.verdict.cpu)
+        }),
+    );
+    let Looks { all, in_io } = report.looks;
+    if report.verdict.class != Class::Cpu && in_io * 2 > all {
+        notes.push(message::IN_IO.to_owned());
     }
     if episode.stacks.is_empty() {
         notes.push("no stack was taken before it ended".to_owned());

@@ -33,6 +33,8 @@ pub(super) struct Episode {
     last_excused: bool,
     /// How many samples there were.
     samples: u32,
+    /// Who seems to hold the lock that it waits for, and what that thread does.
+    pub(super) holder: Option<(String, Vec<Frame>)>,
     /// The finding it was counted in, once it was.
     pub(super) finding: Option<u64>,
     /// That finding is one that the grace at start allows.
@@ -80,6 +82,11 @@ impl Episodes {
         let mut episode = self.0.remove(&key(report)).unwrap_or_default();
         for sample in &report.samples {
             episode.add(symbols.resolve(&sample.stack), sample);
+        }
+        if let (None, Some(held)) = (&episode.holder, &report.held_by) {
+            let mut frames = symbols.resolve(&held.stack);
+            asyncwatch_findings::trim(&mut frames);
+            episode.holder = Some((held.thread.clone(), frames));
         }
         episode.sort();
         episode
@@ -130,7 +137,7 @@ impl Episode {
             self.excused += sample.weight;
             return;
         }
-        asyncwatch_findings::trim(&mut frames);
+        asyncwatch_findings::trim_outer(&mut frames, sample.nested);
         self.push(frames, sample);
     }
 
@@ -203,6 +210,7 @@ mod tests {
                 complete: true,
             },
             syscall: None,
+            nested: 0,
         }
     }
 

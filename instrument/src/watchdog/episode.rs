@@ -3,15 +3,17 @@
 use std::time::Duration;
 
 use asyncwatch_findings::Code;
-use asyncwatch_stack::{Activity, CaptureError, Capturer, RawStack, Still, Usage};
+use asyncwatch_stack::{Activity, Faults, RawStack, Usage};
 
-use super::verdict::{self, Accounting, Verdict};
+use super::{
+    glance::{Glance, HeldBy, Seen},
+    verdict::{self, Accounting, Verdict},
+};
 use crate::{
     clock::{self, Ticks},
-    drops,
     publish::Reading,
     registry::{
-        slot::{ASK_END, Base, Slot},
+        slot::{ASK_END, Base, Level, Slot},
         slots,
         task::Task,
     },
@@ -19,11 +21,16 @@ use crate::{
     slow::{SlowEnd, TaskIdentity},
 };
 
-/// Stacks kept of one poll: one per look from half the limit to twice it (12), and
-/// then fewer and fewer: 64 last for days.
+/// Stacks kept of one poll: one per look from half the limit to four times it (28),
+/// then [`DENSE`] in all that grow sparser slowly, up to some forty times the limit,
+/// and the last of them at doubled distances: 64 last for days.
 const SAMPLES_MAX: usize = 64;
-/// After twice the limit, each sample waits for this part more of the time so far.
-const SPARSER: u32 = 4;
+const DENSE: usize = 48;
+/// After four times the limit, each sample waits for this part more of the time so far.
+const SPARSER: u32 = 8;
+/// Searches for the holder of the lock that a poll waits for.
+const SEARCHES_MAX: u8 = 3;
+
 /// A stack, and when it was seen.
 #[derive(Clone, Debug)]
 pub(crate) struct Sample {
@@ -32,6 +39,8 @@ pub(crate) struct Sample {
     pub(crate) stack: RawStack,
     /// The system call it slept in, with its object.
     pub(crate) syscall: Option<String>,
+    /// How many polls of watched futures it was nested in that are part of this one.
+    pub(crate) nested: usize,
 }
 
 /// What the watchdog tells of a long poll.
@@ -54,6 +63,19 @@ pub(crate) struct PollReport {
     pub(crate) first: bool,
     /// Its begin was seen from outside only (light timing).
     pub(crate) dated: bool,
+    /// Its page faults.
+    pub(crate) faults: Option<Faults>,
+    pub(crate) looks: Looks,
+    /// Who seems to hold the lock that it waits for.
+    pub(crate) held_by: Option<HeldBy>,
+}
+
+/// How often it was looked at closely.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Looks {
+    pub(crate) all: u64,
+    /// Found in an uninterruptible sleep.
+    pub(crate) in_io: u64,
 }
 
 /// Where in the life of the poll a report stands.
@@ -86,16 +108,21 @@ pub(super) struct Episode {
     /// Its own time began here: moved when nested polls end, in exact timing.
     start: Ticks,
     dated: bool,
+    /// The accounting when it was first seen, in light timing.
     base: Option<Base>,
     samples: Vec<Sample>,
+    /// Samples taken while a nested poll went on that may yet be told apart.
+    unsettled: Vec<Unsettled>,
     taken: usize,
     next_sample: Duration,
     next_report: Duration,
     reported: bool,
     last_sample_at: Duration,
+    /// Whether it was found asleep, itself or in a nested poll that is part of it.
     seen_asleep: bool,
-    /// How often it was looked at closely.
-    looks: u64,
+    looks: Looks,
+    held_by: Option<HeldBy>,
+    searches: u8,
     /// Blocked time at the last look that found it asleep.
     asleep_blocked: Duration,
     queue: Queue,
@@ -129,6 +156,39 @@ impl Queue {
     }
 }
 
+/// A sample that stands only if none of the polls it was taken in is told apart.
+struct Unsettled {
+    inside: Vec<u64>,
+    asleep: bool,
+    sample: Sample,
+}
+
+/// The polls nested in the one that is looked at, the outermost first.
+#[derive(Default)]
+pub(super) struct Inner {
+    origins: Vec<u64>,
+    /// When the first of them began, and the accounting then.
+    began: Ticks,
+    account: Option<Base>,
+    /// One of them is nobody's.
+    has_nobody: bool,
+}
+
+impl<'a> FromIterator<&'a Level> for Inner {
+    fn from_iter<T: IntoIterator<Item = &'a Level>>(levels: T) -> Inner {
+        let mut inner = Inner::default();
+        for level in levels {
+            if inner.origins.is_empty() {
+                inner.began = level.began;
+                inner.account = level.account;
+            }
+            inner.has_nobody |= level.reading.task.is_null();
+            inner.origins.push(level.reading.origin);
+        }
+        inner
+    }
+}
+
 impl Episode {
     /// A poll is seen for the first time; `None` for stretches that are nobody's.
     pub(super) fn begin(
@@ -145,6 +205,7 @@ impl Episode {
                 at: now,
                 usage,
                 sleeps: None,
+                faults: None,
             })
         } else {
             None
@@ -157,13 +218,16 @@ impl Episode {
             dated,
             base,
             samples: Vec::new(),
+            unsettled: Vec::new(),
             taken: 0,
             next_sample: limit / 2,
             next_report: limit,
             reported: false,
             last_sample_at: Duration::ZERO,
             seen_asleep: false,
-            looks: 0,
+            looks: Looks::default(),
+            held_by: None,
+            searches: 0,
             asleep_blocked: Duration::ZERO,
             queue: Queue::default(),
             first: slot
@@ -181,90 +245,152 @@ impl Episode {
         self.taken > 0
     }
 
+    /// Whether its time was reported in light timing, where nobody else takes it out
+    /// of that of the outer polls.
+    pub(super) fn is_dated_and_reported(&self) -> bool {
+        self.dated && self.reported
+    }
+
+    /// Has it begin now, as far as is known: a nested poll that was told by itself has
+    /// just ended.
+    pub(super) fn date_anew(&mut self, slot: &'static Slot, now: Ticks) {
+        if let (true, Some(usage)) = (self.dated, slot.info().and_then(|info| info.thread.usage()))
+        {
+            self.start = now;
+            self.base = Some(Base {
+                at: now,
+                usage,
+                sleeps: None,
+                faults: None,
+            });
+        }
+    }
+
+    /// The poll `origin` in it is told by itself.
+    pub(super) fn forget_inside(&mut self, origin: u64) {
+        self.unsettled
+            .retain(|unsettled| !unsettled.inside.contains(&origin));
+    }
+
+    /// What was seen in nested polls that do not go on any more is part of this one.
+    fn settle(&mut self, going_on: &[u64]) {
+        for unsettled in std::mem::take(&mut self.unsettled) {
+            if unsettled.inside.iter().any(|poll| going_on.contains(poll)) {
+                self.unsettled.push(unsettled);
+            } else {
+                self.seen_asleep |= unsettled.asleep;
+                self.samples.push(unsettled.sample);
+            }
+        }
+    }
+
     /// Looks at the poll once more; gives a report when one is due.
+    ///
+    /// Its time ends where the nested poll that goes on has begun: whether that one is
+    /// part of it or will be told by itself is not known yet.
     pub(super) fn look(
         &mut self,
-        slot: &'static Slot,
-        reading: Reading<Task>,
+        level: &Level,
+        inner: &Inner,
         now: Ticks,
-        capturer: Option<&mut Capturer>,
+        glance: &mut Glance<'_>,
     ) -> Option<PollReport> {
-        if reading.start != 0 {
-            self.start = reading.start;
+        if level.reading.start != 0 {
+            self.start = level.reading.start;
         }
-        let held = clock::to_duration(now.saturating_sub(self.start));
+        let is_innermost = inner.origins.is_empty();
+        let until = match (is_innermost, self.dated) {
+            (true, _) => now,
+            (false, false) => inner.began,
+            // Nobody dates nested polls, either.
+            (false, true) => return None,
+        };
+        let held = clock::to_duration(until.saturating_sub(self.start));
         if held < self.next_sample.min(self.next_report) {
             return None;
         }
-        let info = slot.info()?;
+        let seen = glance.seen()?;
         if self.thread.is_empty() {
-            self.thread = info.label();
+            self.thread = seen.info.label();
             // The task was read while it may have been ending: now it is long here.
-            self.task = Task::from_ptr(reading.task).map(TaskIdentity::of)?;
+            self.task = Task::from_ptr(level.reading.task).map(TaskIdentity::of)?;
         }
         if self.dated && !self.asked {
             self.asked = true;
-            slot.ask(ASK_END);
+            glance.ask(ASK_END);
         }
-        let activity = info.thread.activity();
-        let usage = info.thread.usage();
-        if self.base.is_none() {
-            self.base = slot.base(self.origin);
+        self.settle(&inner.origins);
+        if !inner.has_nobody {
+            self.sample(&seen, inner, held, glance);
         }
-        if held >= self.next_sample.min(self.next_report) {
-            self.sample(slot, reading, held, &info.thread, activity, capturer);
-            if let Some(tasks) = runtimes::queued(info.runtime(), info.worker()) {
-                self.queue.see(held, tasks);
-            }
+        if let Some(tasks) = runtimes::queued(seen.info.runtime(), seen.info.worker()) {
+            self.queue.see(held, tasks);
         }
-        if slot
-            .read()
-            .is_none_or(|after| after.sequence != reading.sequence)
-        {
+        if !glance.holds() {
             // It ended while we looked: what was read may be another poll's.
             return None;
         }
-        let verdict = self.judge_running(held, usage?, activity);
-        (held >= self.next_report && verdict.is_guilty())
-            .then(|| self.report(slot.number, held, verdict, now))
+        let base = if self.dated { self.base } else { level.base };
+        let (usage, asleep) = if is_innermost {
+            (seen.usage?, is_asleep(seen.activity))
+        } else {
+            (inner.account?.usage, self.seen_asleep)
+        };
+        if is_innermost {
+            self.looks.in_io += u64::from(seen.waits_for_io);
+            self.search_holder(glance);
+        }
+        let verdict = self.judge_running(held, base, usage, asleep);
+        if held < self.next_report || !verdict.is_guilty() {
+            return None;
+        }
+        let faults = if is_innermost {
+            glance.faults()
+        } else {
+            inner.account.and_then(|account| account.faults)
+        };
+        let faults = faults.zip(base.and_then(|base| base.faults));
+        let faults = faults.map(|(now, then)| now.since(then));
+        Some(self.report(glance.slot_number(), held, verdict, now, faults))
     }
 
-    fn sample(
-        &mut self,
-        slot: &'static Slot,
-        reading: Reading<Task>,
-        held: Duration,
-        thread: &asyncwatch_stack::Thread,
-        activity: Activity,
-        capturer: Option<&mut Capturer>,
-    ) {
-        self.next_sample = next_sample(held, settings::limit());
+    fn search_holder(&mut self, glance: &mut Glance<'_>) {
+        if self.held_by.is_some() || self.searches >= SEARCHES_MAX {
+            return;
+        }
+        if let Some(lock) = glance.can_search() {
+            self.searches += 1;
+            self.held_by = glance.holder_of(lock);
+        }
+    }
+
+    fn sample(&mut self, seen: &Seen, inner: &Inner, held: Duration, glance: &mut Glance<'_>) {
+        // While a nested poll goes on, its time stands still: one sample is enough.
+        let stands_still = !inner.origins.is_empty() && held <= self.last_sample_at;
+        if stands_still || held < self.next_sample {
+            return;
+        }
+        self.next_sample = next_sample(held, settings::limit(), self.taken);
         if self.taken >= SAMPLES_MAX {
             return;
         }
-        let Some(capturer) = capturer else { return };
-        let still = Still {
-            seq: slot.sequence(),
-            expected: reading.sequence,
+        let Some(taken) = glance.stack() else { return };
+        let sample = Sample {
+            weight: held.saturating_sub(self.last_sample_at),
+            stack: taken.stack,
+            syscall: taken.syscall,
+            nested: inner.origins.len(),
         };
-        match capturer.capture(thread, still) {
-            Ok(stack) => {
-                let syscall = match activity {
-                    Activity::Syscall(call) => Some(call.describe()),
-                    _ => None,
-                };
-                let gap = held.saturating_sub(self.last_sample_at);
-                self.taken += 1;
-                self.last_sample_at = held;
-                self.samples.push(Sample {
-                    weight: gap,
-                    stack,
-                    syscall,
-                });
-            }
-            // It ended meanwhile: nothing is lost.
-            Err(CaptureError::Stale | CaptureError::Gone) => {}
-            Err(_) => drops::count(drops::What::Captures),
+        self.taken += 1;
+        self.last_sample_at = held;
+        if inner.origins.is_empty() {
+            self.samples.push(sample);
+        } else {
+            self.unsettled.push(Unsettled {
+                inside: inner.origins.clone(),
+                asleep: is_asleep(seen.activity),
+                sample,
+            });
         }
     }
 
@@ -272,14 +398,19 @@ impl Episode {
     ///
     /// The kernel adds a wait for the CPU to the account when the wait ends, so the
     /// rest is blocked time for certain only while the thread is seen asleep.
-    fn judge_running(&mut self, held: Duration, usage: Usage, activity: Activity) -> Verdict {
+    fn judge_running(
+        &mut self,
+        held: Duration,
+        base: Option<Base>,
+        usage: Usage,
+        asleep: bool,
+    ) -> Verdict {
         let limit = settings::limit();
-        let Some(base) = self.base else {
+        let Some(base) = base else {
             return verdict::judge(Accounting::default(), limit);
         };
         let Usage { cpu, run_delay } = usage.since(base.usage);
-        self.looks += 1;
-        let asleep = matches!(activity, Activity::Syscall(_) | Activity::Waiting);
+        self.looks.all += 1;
         if asleep {
             self.seen_asleep = true;
             self.asleep_blocked = held
@@ -296,14 +427,21 @@ impl Episode {
                 cpu,
                 run_delay: run_delay.map(|delay| delay + unsure),
                 sleeps: None,
-                looks: self.looks,
+                looks: self.looks.all,
                 seen_asleep: asleep,
             },
             limit,
         )
     }
 
-    fn report(&mut self, slot: u32, held: Duration, verdict: Verdict, now: Ticks) -> PollReport {
+    fn report(
+        &mut self,
+        slot: u32,
+        held: Duration,
+        verdict: Verdict,
+        now: Ticks,
+        faults: Option<Faults>,
+    ) -> PollReport {
         let stage = if self.reported {
             Stage::Still
         } else {
@@ -325,6 +463,9 @@ impl Episode {
             waited_behind: self.queue.until(held, self.queue.tasks),
             first: self.first,
             dated: self.dated,
+            faults,
+            looks: self.looks,
+            held_by: self.held_by.clone(),
         }
     }
 
@@ -346,8 +487,11 @@ impl Episode {
 ///
 /// `stalled` says that the watchdog itself stood still meanwhile: the whole process
 /// may have been stopped, so only what was seen counts as blocked.
-pub(super) fn end(end: SlowEnd, seen: Option<Episode>, stalled: bool) -> Option<PollReport> {
+pub(super) fn end(end: SlowEnd, mut seen: Option<Episode>, stalled: bool) -> Option<PollReport> {
     let limit = settings::limit();
+    if let Some(seen) = &mut seen {
+        seen.settle(&[]);
+    }
     let start = end.start.or(seen.as_ref().map(|seen| seen.start))?;
     let wall = clock::to_duration(end.end.saturating_sub(start));
     if wall < limit {
@@ -370,7 +514,7 @@ pub(super) fn end(end: SlowEnd, seen: Option<Episode>, stalled: bool) -> Option<
             cpu,
             run_delay,
             sleeps,
-            looks: seen.as_ref().map_or(0, |seen| seen.looks),
+            looks: seen.as_ref().map_or(0, |seen| seen.looks.all),
             seen_asleep: seen.as_ref().is_some_and(|seen| seen.seen_asleep),
         },
         limit,
@@ -382,11 +526,17 @@ pub(super) fn end(end: SlowEnd, seen: Option<Episode>, stalled: bool) -> Option<
             .and_then(Slot::info)
             .map_or_else(String::new, |info| info.label()),
     };
+    let faults = spent.and_then(|(base, end)| Some(end.faults?.since(base.faults?)));
+    let looks = seen.as_ref().map_or_else(Looks::default, |seen| seen.looks);
     let queue = seen.as_ref().map_or_else(Queue::default, |seen| seen.queue);
     let first = seen.as_ref().is_some_and(|seen| seen.first);
-    let (samples, dated) = match seen {
-        Some(seen) => (close(seen.samples, seen.last_sample_at, wall), seen.dated),
-        None => (Vec::new(), end.start.is_none()),
+    let (samples, dated, held_by) = match seen {
+        Some(seen) => (
+            close(seen.samples, seen.last_sample_at, wall),
+            seen.dated,
+            seen.held_by,
+        ),
+        None => (Vec::new(), end.start.is_none(), None),
     };
     Some(PollReport {
         slot: end.slot,
@@ -402,6 +552,9 @@ pub(super) fn end(end: SlowEnd, seen: Option<Episode>, stalled: bool) -> Option<
         waited_behind: queue.until(wall, queue.tasks),
         first,
         dated,
+        faults,
+        looks,
+        held_by,
     })
 }
 
@@ -413,13 +566,18 @@ fn close(mut samples: Vec<Sample>, last: Duration, wall: Duration) -> Vec<Sample
     samples
 }
 
-/// When to take the next stack of a poll that has gone on for `held`: at each look
-/// until twice the limit, then at growing distances.
-fn next_sample(held: Duration, limit: Duration) -> Duration {
-    if held < limit * 2 {
+fn is_asleep(activity: Activity) -> bool {
+    matches!(activity, Activity::Syscall(_) | Activity::Waiting)
+}
+
+/// When to take the next stack of a poll that has gone on for `held`.
+fn next_sample(held: Duration, limit: Duration, taken: usize) -> Duration {
+    if held < limit * 4 {
         held
-    } else {
+    } else if taken < DENSE {
         held + held / SPARSER
+    } else {
+        held * 2
     }
 }
 
@@ -445,10 +603,10 @@ mod tests {
     #[test]
     fn samples_grow_sparse_and_last() {
         let limit = Duration::from_millis(100);
-        assert_eq!(next_sample(limit / 2, limit), limit / 2);
-        let mut held = limit * 2;
-        for _ in 0..SAMPLES_MAX {
-            held = next_sample(held, limit);
+        assert_eq!(next_sample(limit / 2, limit, 0), limit / 2);
+        let mut held = limit * 4;
+        for taken in 28..SAMPLES_MAX {
+            held = next_sample(held, limit, taken);
         }
         assert!(held > Duration::from_secs(86_400), "{held:?}");
     }

@@ -6,6 +6,7 @@
 //! program must not block it.
 
 mod episode;
+mod glance;
 mod verdict;
 
 use std::{
@@ -15,7 +16,7 @@ use std::{
 };
 
 use asyncwatch_stack::Capturer;
-pub(crate) use episode::{PollReport, Sample, Stage};
+pub(crate) use episode::{Looks, PollReport, Sample, Stage};
 
 use crate::{
     clock::{self, Ticks},
@@ -23,14 +24,15 @@ use crate::{
     large,
     publish::Reading,
     registry::{
-        slot::{ASK_RUNTIME, Slot},
+        slot::{ASK_RUNTIME, Levels, Slot},
         slots,
         task::Task,
     },
     report::Reporter,
     runtimes, self_test, settings, slow,
 };
-use episode::Episode;
+use episode::{Episode, Inner};
+use glance::Glance;
 
 /// Looks per limit while something is polled: a poll is seen at latest an eighth
 /// of the limit after it began.
@@ -98,6 +100,7 @@ pub(crate) fn start(reporter: Reporter, capturer: Option<Capturer>) -> std::io::
                 watches: Vec::new(),
                 last_active: clock::now(),
                 stall: None,
+                searched: 0,
             }
             .run(&nudged);
         })?;
@@ -113,15 +116,21 @@ struct Watchdog {
     last_active: Ticks,
     /// From when to when a look was late.
     stall: Option<(Ticks, Ticks)>,
+    /// When the holder of a lock was last searched for.
+    searched: Ticks,
 }
 
 /// What is known of one slot.
 #[derive(Default)]
 struct Watch {
-    now: Option<Episode>,
-    /// The one before, until its end has been told.
-    before: Option<Episode>,
+    /// The polls that go on, the outermost first.
+    open: Vec<Episode>,
+    /// Some before, until their ends have been told.
+    before: Vec<Episode>,
 }
+
+/// Ends that can be on their way: those of the polls of one thread.
+const BEFORE_MAX: usize = 9;
 
 impl Watchdog {
     fn run(&mut self, nudged: &Receiver<Asked>) {
@@ -199,7 +208,11 @@ impl Watchdog {
             self.watches.resize_with(number + 1, Watch::default);
         }
         slot.unchain();
-        let Some(reading) = slot.read() else { return };
+        let Some(levels) = slot.levels() else { return };
+        let Some(innermost) = levels.iter().flatten().next_back() else {
+            return;
+        };
+        let reading = innermost.reading;
         if is_self_test(reading) {
             if let Some(info) = slot.info() {
                 self_test::look(slot, reading, &info.thread, self.capturer.as_mut());
@@ -209,23 +222,22 @@ impl Watchdog {
         let now = clock::now();
         self.last_active = now;
         let watch = &mut self.watches[number];
-        let same = watch
-            .now
-            .as_ref()
-            .is_some_and(|episode| episode.origin() == reading.origin);
-        if !same {
-            let new = Episode::begin(slot, reading, now);
-            let old = std::mem::replace(&mut watch.now, new);
-            if old.as_ref().is_some_and(Episode::has_samples) {
-                watch.before = old;
+        watch.follow(slot, &levels, now);
+        let mut glance = Glance::new(
+            slot,
+            reading.sequence,
+            self.capturer.as_mut(),
+            &mut self.searched,
+        );
+        for (at, level) in levels.iter().flatten().enumerate() {
+            let inner: Inner = levels.iter().flatten().skip(at + 1).collect();
+            let Some(episode) = watch.of(level.reading.origin) else {
+                continue;
+            };
+            if let Some(report) = episode.look(level, &inner, now, &mut glance) {
+                self.detectors.was_slow(slot.number);
+                self.reporter.poll(report);
             }
-        }
-        let Some(episode) = &mut watch.now else {
-            return;
-        };
-        if let Some(report) = episode.look(slot, reading, now, self.capturer.as_mut()) {
-            self.detectors.was_slow(slot.number);
-            self.reporter.poll(report);
         }
     }
 
@@ -236,10 +248,10 @@ impl Watchdog {
             if end.task.spawned_at.is_some_and(self_test::is_own) {
                 continue;
             }
-            let seen = self
-                .watches
-                .get_mut(end.slot as usize)
-                .and_then(|watch| watch.take(end.origin));
+            let seen = self.watches.get_mut(end.slot as usize).and_then(|watch| {
+                watch.told_apart(end.origin);
+                watch.take(end.origin)
+            });
             let stalled = self.stall.is_some_and(|(began, over)| {
                 began < end.end && end.start.is_none_or(|start| start < over)
             });
@@ -257,15 +269,56 @@ fn is_self_test(reading: Reading<Task>) -> bool {
 }
 
 impl Watch {
+    /// Begins episodes for the polls that are new, and puts those aside that are over.
+    fn follow(&mut self, slot: &'static Slot, levels: &Levels, now: Ticks) {
+        let mut known = std::mem::take(&mut self.open);
+        for level in levels.iter().flatten() {
+            let at = known
+                .iter()
+                .position(|episode| episode.origin() == level.reading.origin);
+            let episode = match at {
+                Some(at) => Some(known.remove(at)),
+                None => Episode::begin(slot, level.reading, now),
+            };
+            self.open.extend(episode);
+        }
+        for over in known {
+            if over.is_dated_and_reported() {
+                self.open
+                    .iter_mut()
+                    .for_each(|outer| outer.date_anew(slot, now));
+            }
+            if over.has_samples() {
+                self.before.push(over);
+            }
+        }
+        let too_many = self.before.len().saturating_sub(BEFORE_MAX);
+        self.before.drain(..too_many);
+    }
+
+    fn of(&mut self, origin: u64) -> Option<&mut Episode> {
+        self.open
+            .iter_mut()
+            .find(|episode| episode.origin() == origin)
+    }
+
+    /// The poll is told by itself: what was seen of it is no part of the outer ones.
+    fn told_apart(&mut self, origin: u64) {
+        for episode in self.open.iter_mut().chain(&mut self.before) {
+            episode.forget_inside(origin);
+        }
+    }
+
     fn take(&mut self, origin: u64) -> Option<Episode> {
-        [&mut self.now, &mut self.before]
-            .into_iter()
-            .find(|episode| {
-                episode
-                    .as_ref()
-                    .is_some_and(|episode| episode.origin() == origin)
-            })?
-            .take()
+        for episodes in [&mut self.open, &mut self.before] {
+            let at = episodes
+                .iter()
+                .position(|episode| episode.origin() == origin);
+            if let Some(at) = at {
+                return Some(episodes.remove(at));
+            }
+        }
+        None
     }
 }
 

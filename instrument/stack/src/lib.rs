@@ -50,6 +50,7 @@
 //! | [`Thread::usage`], [`Thread::activity`] | a watchdog | 2–3 µs each |
 //! | [`Capturer::capture`] | a watchdog | 40–120 µs of a sleeper; 300–400 µs of a runner, mostly asleep |
 //! | [`Symboliser::resolve`] | a third thread | up to seconds the first time |
+//! | [`Capturer::holder_of`] | a watchdog | 0.1 ms per thread of the process, 64 at most |
 //! | [`own_trace`] | any thread, not in a signal handler | 2–5 µs |
 //!
 //! Stacks are supported on Linux on x86_64 and aarch64. Elsewhere everything
@@ -61,6 +62,7 @@ mod address;
 mod debug_info;
 mod error;
 mod held;
+mod lock;
 #[cfg(feature = "objects")]
 mod objects;
 mod own_trace;
@@ -91,6 +93,7 @@ pub use address::Address;
 pub use debug_info::{DebugInfo, has_debuginfo};
 pub use error::{CaptureError, Unsupported};
 pub use held::{Held, largest_held, source_root};
+pub use lock::{Holder, Lock};
 #[cfg(feature = "objects")]
 pub use objects::Objects;
 pub use own_trace::own_trace;
@@ -99,4 +102,4 @@ pub use raw_stack::{How, RawStack};
 pub use still::Still;
 pub use symboliser::{Symbol, Symboliser};
 pub use syscall::Syscall;
-pub use usage::Usage;
+pub use usage::{Faults, Usage, Waits};

@@ -2,7 +2,10 @@
 //!
 //! Durations and locations are measured elsewhere and need nothing from here.
 
-use crate::{Activity, CaptureError, DebugInfo, RawStack, Still, Syscall, Unsupported, Usage};
+use crate::{
+    Activity, CaptureError, DebugInfo, Faults, Holder, Lock, RawStack, Still, Syscall, Unsupported,
+    Usage, Waits,
+};
 use std::path::Path;
 use std::thread;
 
@@ -63,8 +66,20 @@ impl Thread {
 
     /// `None`: sleeps are not counted on this system.
     #[must_use]
-    pub fn sleeps_here(&self) -> Option<u64> {
+    pub fn waits_here(&self) -> Option<Waits> {
         None
+    }
+
+    /// `None`: page faults are not counted on this system.
+    #[must_use]
+    pub fn faults(&self) -> Option<Faults> {
+        None
+    }
+
+    /// `false`: this is not known on this system.
+    #[must_use]
+    pub fn waits_for_io(&self) -> bool {
+        false
     }
 
     /// Nothing: accounts are not kept on this system, which
@@ -101,6 +116,11 @@ impl Capturer {
     pub fn capture(&mut self, _: &Thread, _: Still) -> Result<RawStack, CaptureError> {
         Err(CaptureError::Denied)
     }
+
+    /// `None`.
+    pub fn holder_of(&mut self, _: Lock, _: u32, _: Still) -> Option<Holder> {
+        None
+    }
 }
 
 /// The loaded objects; none are known on this system.
@@ -133,6 +153,11 @@ impl Modules {
 
 /// Numbers differ from system to system.
 pub(crate) fn syscall_name(_: i64) -> Option<&'static str> {
+    None
+}
+
+/// Locks are waited for in other ways.
+pub(crate) fn lock_waited_for(_: &Syscall) -> Option<Lock> {
     None
 }
 

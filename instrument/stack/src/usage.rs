@@ -38,6 +38,37 @@ impl Usage {
     }
 }
 
+/// What a thread has waited for so far, counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Waits {
+    /// How often it has gone to sleep of its own accord: in a system call, or for a
+    /// page.
+    pub sleeps: u64,
+    /// Its page faults.
+    pub faults: Faults,
+}
+
+/// Accesses to memory that was not there yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Faults {
+    /// Those that cost CPU time only: fresh memory, or a page that another process
+    /// had loaded.
+    pub minor: u64,
+    /// Those that waited for a disk: files that are mapped, memory that was swapped out.
+    pub major: u64,
+}
+
+impl Faults {
+    /// Those between `earlier` and now.
+    #[must_use]
+    pub fn since(self, earlier: Faults) -> Faults {
+        Faults {
+            minor: self.minor.saturating_sub(earlier.minor),
+            major: self.major.saturating_sub(earlier.major),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::Usage;

@@ -213,6 +213,41 @@ tokio::runtime::task::raw::poll |",
 }
 
 #[test]
+fn an_outer_poll_keeps_what_is_around_nested_ones() {
+    let frames = parse(
+        "app::parse | /home/me/app/src/main.rs:5
+<asyncwatch_instrument::probe::watch::Watch>::poll_in_slot::<app::item::{async_fn#0}> |
+<asyncwatch_instrument::probe::watch::Watch>::poll::<app::item::{async_fn#0}> |
+<asyncwatch_instrument::probe::watched::Watched<F> as core::future::future::Future>::poll |
+app::outer::{{closure}} | /home/me/app/src/main.rs:12
+<asyncwatch_instrument::probe::watched::Watched<F> as core::future::future::Future>::poll |
+app::main::{{closure}} | /home/me/app/src/main.rs:20
+tokio::runtime::task::raw::poll |
+clone3 |",
+    );
+    let trimmed = |nested| {
+        let mut frames = frames.clone();
+        trim_outer(&mut frames, nested);
+        let names: Vec<String> = frames.iter().map(frame_label).collect();
+        names.join(" < ")
+    };
+    assert_eq!(trimmed(0), "app::parse");
+    assert_eq!(trimmed(1), "app::parse < app::outer");
+    assert_eq!(trimmed(2), "app::parse < app::outer < app::main");
+    assert_eq!(trimmed(9), "app::parse < app::outer < app::main");
+}
+
+#[test]
+fn waiting_for_a_lock_is_known_by_what_was_called() {
+    let (debug, release) = fixture!("mutex");
+    assert!(waits_for_lock(&debug) && waits_for_lock(&release));
+    let (debug, release) = fixture!("rwlock");
+    assert!(waits_for_lock(&debug) && waits_for_lock(&release));
+    let (debug, release) = fixture!("condvar");
+    assert!(!waits_for_lock(&debug) && !waits_for_lock(&release));
+}
+
+#[test]
 fn stacks_without_a_boundary_stay_whole() {
     let frames = parse("app::work | /home/me/app/src/main.rs:5\nstart_thread |");
     assert_eq!(trimmed(frames), "app::work < start_thread");

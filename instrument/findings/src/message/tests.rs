@@ -167,3 +167,42 @@ fn frames_without_symbols_are_module_and_offset() {
     assert_eq!(frame_label(&frame), "app+0x1f40");
     assert_eq!(frame_label(&Frame::default()), "unknown function");
 }
+
+#[test]
+fn a_holder_is_told_with_what_it_does() {
+    let stack = |text: &str| crate::frames::tests::parse(text);
+    assert_eq!(
+        lock_holder(
+            "thread `compactor`",
+            &stack(
+                "app::burn | /home/me/app/src/lib.rs:90\napp::compact | /home/me/app/src/index.rs:22\nstart_thread |"
+            )
+        ),
+        "the lock seems to be held by thread `compactor`, in `app::compact` at src/index.rs:22, \
+         which called `app::burn` at src/lib.rs:90"
+    );
+    assert_eq!(
+        lock_holder(
+            "worker 1",
+            &stack("std::thread::sleep |\napp::compact | /home/me/app/src/index.rs:22")
+        ),
+        "the lock seems to be held by worker 1, in `app::compact` at src/index.rs:22, \
+         which called `std::thread::sleep`"
+    );
+    assert_eq!(
+        lock_holder("thread 77", &[]),
+        "the lock seems to be held by thread 77"
+    );
+}
+
+#[test]
+fn page_faults_are_told_where_they_took_the_time() {
+    let cpu = Duration::from_millis(100);
+    assert_eq!(page_faults(900, 3, cpu), None);
+    assert_eq!(page_faults(20_000, 0, cpu), None);
+    let disk = page_faults(2_000, 1_204, cpu).expect("many");
+    assert!(disk.starts_with("took 1,204 major page faults"), "{disk}");
+    let fresh = page_faults(80_000, 3, cpu).expect("many");
+    assert!(fresh.starts_with("took 80,000 page faults on memory that was new"));
+    assert_eq!(page_faults(200, 0, Duration::from_micros(50)), None);
+}

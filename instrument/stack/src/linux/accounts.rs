@@ -1,6 +1,7 @@
 //! The text of the `/proc` files about a thread, parsed without allocating.
 
-use crate::Syscall;
+use crate::{Faults, Syscall};
+use std::ops::Range;
 use std::time::Duration;
 
 /// What `/proc/self/task/TID/syscall` says.
@@ -53,6 +54,21 @@ pub(super) fn state(text: &[u8]) -> Option<u8> {
     text.get(after_name + 2).copied()
 }
 
+/// The tenth and twelfth field of the `stat` file.
+pub(super) fn faults(text: &[u8]) -> Option<Faults> {
+    let after_name = text.iter().rposition(|&byte| byte == b')')?;
+    // The state, which follows, is the third field.
+    let field = |number: usize| {
+        words(&text[after_name + 1..])
+            .nth(number - 3)
+            .and_then(decimal)
+    };
+    Some(Faults {
+        minor: field(10)?,
+        major: field(12)?,
+    })
+}
+
 /// Whether the `status` file lists `signal` among those that wait for this
 /// very thread.
 pub(super) fn is_pending(status: &str, signal: i32) -> bool {
@@ -61,6 +77,23 @@ pub(super) fn is_pending(status: &str, signal: i32) -> bool {
         .find_map(|line| line.strip_prefix("SigPnd:"))
         .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
         .is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
+}
+
+/// The mapping that holds `address`, of those that `/proc/self/maps` lists.
+pub(super) fn mapping_around(address: u64) -> Option<Range<u64>> {
+    mapping_in(&std::fs::read_to_string("/proc/self/maps").ok()?, address)
+}
+
+fn mapping_in(maps: &str, address: u64) -> Option<Range<u64>> {
+    maps.lines()
+        .filter_map(|line| {
+            let (range, rest) = line.split_once(' ')?;
+            let (start, end) = range.split_once('-')?;
+            let number = |text| u64::from_str_radix(text, 16).ok();
+            rest.starts_with("rw")
+                .then_some(number(start)?..number(end)?)
+        })
+        .find(|mapping| mapping.contains(&address))
 }
 
 /// A thread that is just ending has no registers left.
@@ -105,7 +138,7 @@ fn hexadecimal(word: &[u8]) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Place, is_pending, place, run_delay, state};
+    use super::{Place, faults, is_pending, mapping_around, mapping_in, place, run_delay, state};
     use crate::Syscall;
     use std::time::Duration;
 
@@ -154,6 +187,24 @@ mod tests {
     fn the_state_follows_the_last_parenthesis() {
         assert_eq!(state(b"8540 (a) S (b)) D 1 2 3"), Some(b'D'));
         assert_eq!(state(b"8540 (cat"), None);
+    }
+
+    #[test]
+    fn faults_are_the_tenth_and_twelfth_field() {
+        let stat = b"8540 (a) S (b)) D 1 2 3 4 5 6 700 8 90 10 11";
+        let found = faults(stat).expect("they are there");
+        assert_eq!((found.minor, found.major), (700, 90));
+        assert_eq!(faults(b"8540 (a) D 1 2"), None);
+    }
+
+    #[test]
+    fn the_mapping_of_a_stack_is_found() {
+        let maps = "7f00-7f10 r--p 0 0:0 0 /lib\n7f10-7f40 rw-p 0 0:0 0\n";
+        assert_eq!(mapping_in(maps, 0x7f20), Some(0x7f10..0x7f40));
+        assert_eq!(mapping_in(maps, 0x7f08), None);
+        assert_eq!(mapping_in("", 1), None);
+        let here = 0_u8;
+        assert!(mapping_around(&raw const here as u64).is_some());
     }
 
     #[test]

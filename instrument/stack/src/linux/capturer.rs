@@ -1,15 +1,17 @@
 //! Takes the stack of another thread, by the way that suits what it is doing.
 
 use super::accounts::Place;
+use super::arch::Interrupted;
 use super::gait::{self, Gait};
 use super::mailbox::{Asker, Order, Outcome};
 use super::memory;
 use super::signal::CaptureSignal;
-use super::stack_copy::{StackCopy, live_part};
+use super::stack_copy::{RED_ZONE_BYTES, StackCopy, live_part};
 use super::thread::Thread;
 use super::unwind::{Frames, Unwinder};
 use crate::{CaptureError, How, RawStack, Still, Unsupported};
 use std::fmt;
+use std::ops::Range;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -87,26 +89,40 @@ impl Capturer {
     /// A thread cannot be asked for its own stack in this way; see
     /// [`own_trace`](crate::own_trace).
     pub fn capture(&mut self, thread: &Thread, still: Still) -> Result<RawStack, CaptureError> {
-        self.unwinder.refresh();
-        let stack = self.attempts(thread, still)?;
+        self.refresh();
+        let found = self.attempts(thread, still, Sought::Stack)?;
         match still.holds() {
-            true => Ok(stack),
+            true => Ok(found.stack),
             false => Err(CaptureError::Stale),
         }
     }
 
-    fn attempts(&mut self, thread: &Thread, still: Still) -> Result<RawStack, CaptureError> {
+    /// Learns of objects that were loaded since.
+    pub(super) fn refresh(&mut self) {
+        self.unwinder.refresh();
+    }
+
+    /// Tries until the thread stood still for it.
+    pub(super) fn attempts(
+        &mut self,
+        thread: &Thread,
+        still: Still,
+        sought: Sought,
+    ) -> Result<Found, CaptureError> {
         for _ in 0..ATTEMPTS_MAX {
             if !still.holds() {
                 return Err(CaptureError::Stale);
             }
             let place = thread.place();
             let found = match place {
-                Place::Running => self.by_signal(thread, still),
+                Place::Running => self.by_signal(thread, still, sought),
                 Place::Syscall(call) => {
-                    self.by_memory(thread, place, How::Syscall(call), call.pc, call.sp)
+                    let at = (call.pc, call.sp);
+                    self.by_memory(thread, place, How::Syscall(call), at, sought)
                 }
-                Place::Fault { sp, pc } => self.by_memory(thread, place, How::Fault, pc, sp),
+                Place::Fault { sp, pc } => {
+                    self.by_memory(thread, place, How::Fault, (pc, sp), sought)
+                }
                 Place::Gone => return Err(CaptureError::Gone),
                 Place::Unknown => return Err(CaptureError::Denied),
             };
@@ -125,10 +141,11 @@ impl Capturer {
         thread: &Thread,
         place: Place,
         how: How,
-        pc: u64,
-        sp: u64,
-    ) -> Result<RawStack, CaptureError> {
-        let live = live_part(&thread.stack(), sp).ok_or(CaptureError::ForeignStack)?;
+        (pc, sp): (u64, u64),
+        sought: Sought,
+    ) -> Result<Found, CaptureError> {
+        let stack = thread.stack_around(sp);
+        let live = live_part(&stack, sp).ok_or(CaptureError::ForeignStack)?;
         let buffer = self.asker.buffer().ok_or(CaptureError::Busy)?;
         let length = ((live.end - live.start) as usize).min(buffer.len());
         let read = memory::read(live.start, &mut buffer[..length]);
@@ -141,12 +158,22 @@ impl Capturer {
         let copy = StackCopy {
             base: live.start,
             bytes: &buffer[..read],
-            top: thread.stack().end,
+            top: stack.end,
         };
-        Ok(raw_stack(self.unwinder.in_kernel(pc, sp, &copy), how))
+        let has_word = sought.is_in(&copy);
+        let frames = match sought.wants_frames(has_word) {
+            true => self.unwinder.in_kernel(pc, sp, &copy),
+            false => Frames::default(),
+        };
+        Ok(found(frames, how, has_word))
     }
 
-    fn by_signal(&mut self, thread: &Thread, still: Still) -> Result<RawStack, CaptureError> {
+    fn by_signal(
+        &mut self,
+        thread: &Thread,
+        still: Still,
+        sought: Sought,
+    ) -> Result<Found, CaptureError> {
         if thread.has_pending(self.signal.number()) {
             return Err(CaptureError::NoAnswer);
         }
@@ -156,10 +183,36 @@ impl Capturer {
             Gait::Starved => return Err(CaptureError::NoAnswer),
             Gait::Stale => return Err(CaptureError::Stale),
         }
-        let order = Order {
-            still,
-            stack: thread.stack(),
-        };
+        // Of another's thread the stack is known once it has answered from where on it.
+        let mut stack = thread.stack();
+        if stack.is_empty() {
+            let (_, at) = self.ask(thread, still, stack)?;
+            stack = thread.stack_around(at.sp);
+        }
+        let (outcome, interrupted) = self.ask(thread, still, stack)?;
+        let (_, _, copy) = self.asker.answer().ok_or(CaptureError::Busy)?;
+        match outcome {
+            Outcome::Copied => {
+                let has_word = sought.is_in(&copy);
+                let frames = match sought.wants_frames(has_word) {
+                    true => self.unwinder.interrupted(interrupted, &copy),
+                    false => Frames::default(),
+                };
+                Ok(found(frames, How::Signal, has_word))
+            }
+            Outcome::Stale => Err(CaptureError::Stale),
+            Outcome::ForeignStack => Err(CaptureError::ForeignStack),
+        }
+    }
+
+    /// Has the thread copy its stack, if it lies in `stack`.
+    fn ask(
+        &mut self,
+        thread: &Thread,
+        still: Still,
+        stack: Range<u64>,
+    ) -> Result<(Outcome, Interrupted), CaptureError> {
+        let order = Order { still, stack };
         let sent = self.asker.post(order).ok_or(CaptureError::Busy)?;
         if let Err(error) = self.signal.send(thread.tid(), sent) {
             self.asker.withdraw(sent);
@@ -168,15 +221,8 @@ impl Capturer {
         let answered = self.wait(sent, still);
         thread.set_unanswered(answered.is_err());
         answered?;
-        let (outcome, interrupted, copy) = self.asker.answer().ok_or(CaptureError::Busy)?;
-        match outcome {
-            Outcome::Copied => {
-                let frames = self.unwinder.interrupted(interrupted, &copy);
-                Ok(raw_stack(frames, How::Signal))
-            }
-            Outcome::Stale => Err(CaptureError::Stale),
-            Outcome::ForeignStack => Err(CaptureError::ForeignStack),
-        }
+        let (outcome, interrupted, _) = self.asker.answer().ok_or(CaptureError::Busy)?;
+        Ok((outcome, interrupted))
     }
 
     /// Sleeps until the request is answered. Gives up when the time is over or
@@ -218,11 +264,45 @@ impl fmt::Debug for Capturer {
     }
 }
 
-fn raw_stack(frames: Frames, how: How) -> RawStack {
-    RawStack {
-        addresses: frames.addresses,
-        how,
-        complete: frames.complete,
+/// What is wanted of a thread.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Sought {
+    /// Its stack.
+    Stack,
+    /// Its stack, if this word is on it.
+    Word(u64),
+}
+
+/// What was found.
+pub(super) struct Found {
+    /// Empty where the word that was sought is not on it.
+    pub(super) stack: RawStack,
+    pub(super) has_word: bool,
+}
+
+impl Sought {
+    fn is_in(self, copy: &StackCopy<'_>) -> bool {
+        match self {
+            Sought::Stack => false,
+            Sought::Word(word) => copy
+                .words_from(copy.base + RED_ZONE_BYTES)
+                .any(|(_, found)| found == word),
+        }
+    }
+
+    fn wants_frames(self, has_word: bool) -> bool {
+        matches!(self, Sought::Stack) || has_word
+    }
+}
+
+fn found(frames: Frames, how: How, has_word: bool) -> Found {
+    Found {
+        stack: RawStack {
+            addresses: frames.addresses,
+            how,
+            complete: frames.complete,
+        },
+        has_word,
     }
 }
 

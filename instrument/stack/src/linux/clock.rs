@@ -2,6 +2,7 @@
 
 #![expect(unsafe_code, reason = "reading CPU clocks and thread attributes")]
 
+use crate::{Faults, Waits};
 use std::mem::MaybeUninit;
 use std::time::Duration;
 
@@ -22,8 +23,9 @@ fn clock_of(tid: u32) -> libc::clockid_t {
     (!tid.cast_signed() << 3) | 0b110
 }
 
-/// How often the calling thread has given up its CPU to wait for something.
-pub(super) fn sleeps_here() -> Option<u64> {
+/// How often the calling thread has given up its CPU to wait for something, and its
+/// page faults.
+pub(super) fn waits_here() -> Option<Waits> {
     let mut usage = MaybeUninit::<libc::rusage>::uninit();
     // SAFETY: `usage` is valid for writes for the length of the call.
     let failed = unsafe { libc::getrusage(libc::RUSAGE_THREAD, usage.as_mut_ptr()) } != 0;
@@ -32,7 +34,13 @@ pub(super) fn sleeps_here() -> Option<u64> {
     }
     // SAFETY: the call succeeded, so it has filled `usage`.
     let usage = unsafe { usage.assume_init() };
-    u64::try_from(usage.ru_nvcsw).ok()
+    Some(Waits {
+        sleeps: u64::try_from(usage.ru_nvcsw).ok()?,
+        faults: Faults {
+            minor: u64::try_from(usage.ru_minflt).ok()?,
+            major: u64::try_from(usage.ru_majflt).ok()?,
+        },
+    })
 }
 
 fn read(clock: libc::clockid_t) -> Option<Duration> {
@@ -52,7 +60,7 @@ fn read(clock: libc::clockid_t) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
-    use super::{cpu_here, cpu_of, sleeps_here};
+    use super::{cpu_here, cpu_of, waits_here};
     use std::time::Duration;
 
     #[test]
@@ -66,9 +74,9 @@ mod tests {
 
     #[test]
     fn a_sleep_is_counted() {
-        let before = sleeps_here().expect("Linux counts them");
+        let before = waits_here().expect("Linux counts them").sleeps;
         std::thread::sleep(Duration::from_millis(2));
-        assert!(sleeps_here().expect("as before") > before);
+        assert!(waits_here().expect("as before").sleeps > before);
     }
 
     #[test]

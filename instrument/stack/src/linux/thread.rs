@@ -2,7 +2,7 @@
 
 use super::accounts::{self, Place};
 use super::{clock, here};
-use crate::{Activity, Usage};
+use crate::{Activity, Faults, Usage, Waits};
 use std::fs::{self, File};
 use std::io;
 use std::ops::Range;
@@ -87,6 +87,21 @@ impl Thread {
         }
     }
 
+    /// Another thread, seen from outside; `None` if it is gone. Its stack is known only
+    /// while it is looked at.
+    pub(super) fn other(tid: u32) -> Option<Thread> {
+        let name = fs::read_to_string(format!("/proc/self/task/{tid}/comm")).ok()?;
+        Some(Thread {
+            tid,
+            name: name.trim_end().to_owned(),
+            stack: 0..0,
+            syscall: open(tid, "syscall"),
+            schedstat: open(tid, "schedstat"),
+            stat: None,
+            unanswered: AtomicBool::new(false),
+        })
+    }
+
     /// Its id, as `ps -L` and `top -H` show it.
     #[must_use]
     pub fn tid(&self) -> u32 {
@@ -109,16 +124,29 @@ impl Thread {
         }
     }
 
-    /// How often it has gone to sleep of its own accord so far: in a system call,
-    /// or for a page. `None` where the system does not count. To be called on the
-    /// thread itself; one system call.
+    /// What it has waited for so far. `None` where the system does not count. To be
+    /// called on the thread itself; one system call.
     ///
     /// A thread that has not slept was not blocked, even where time has passed that
     /// is neither on a CPU nor waiting for one: a virtual machine's own CPU may have
     /// been taken away.
     #[must_use]
-    pub fn sleeps_here(&self) -> Option<u64> {
-        clock::sleeps_here()
+    pub fn waits_here(&self) -> Option<Waits> {
+        clock::waits_here()
+    }
+
+    /// Its page faults so far, seen from another thread.
+    #[must_use]
+    pub fn faults(&self) -> Option<Faults> {
+        accounts::faults(&self.read_stat()?)
+    }
+
+    /// Whether it sleeps uninterruptibly right now, seen from another thread: mostly
+    /// for a disk or a network file system.
+    #[must_use]
+    pub fn waits_for_io(&self) -> bool {
+        self.read_stat()
+            .is_some_and(|stat| accounts::state(&stat) == Some(b'D'))
     }
 
     /// What it has used so far, seen from another thread; `None` once it has
@@ -165,6 +193,15 @@ impl Thread {
         self.stack.clone()
     }
 
+    /// Where its stack lies if its stack pointer is `sp`: as it told itself, else the
+    /// mapping around it. Empty if that cannot be told.
+    pub(super) fn stack_around(&self, sp: u64) -> Range<u64> {
+        match self.stack.is_empty() {
+            true => accounts::mapping_around(sp).unwrap_or(0..0),
+            false => self.stack.clone(),
+        }
+    }
+
     /// Whether an earlier `signal` to it has not even been delivered: another
     /// would only queue up behind.
     pub(super) fn has_pending(&self, signal: i32) -> bool {
@@ -176,6 +213,10 @@ impl Thread {
     /// Remembers whether it answered the last signal.
     pub(super) fn set_unanswered(&self, unanswered: bool) {
         self.unanswered.store(unanswered, Ordering::Relaxed);
+    }
+
+    fn read_stat(&self) -> Option<Vec<u8>> {
+        fs::read(format!("/proc/self/task/{}/stat", self.tid)).ok()
     }
 
     fn run_delay(&self) -> io::Result<Option<std::time::Duration>> {

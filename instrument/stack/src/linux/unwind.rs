@@ -17,7 +17,7 @@ use std::fmt;
 const FRAMES_MAX: usize = 2_048;
 
 /// The frames of one stack.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Frames {
     /// Innermost first.
     pub(super) addresses: Vec<Address>,
