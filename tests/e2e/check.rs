@@ -72,6 +72,10 @@ fn a_task_that_waits_for_a_lock_is_blamed_not_the_holder() {
     let finding = checked.only();
     assert_eq!(finding["class"], "blocked");
     assert!(finding["syscall"].as_str().unwrap().starts_with("futex"));
+    let holder = "the lock seems to be held by thread `holder`, in ";
+    let notes = finding["notes"].as_array().unwrap();
+    let told = |note: &&serde_json::Value| note.as_str().unwrap().starts_with(holder);
+    assert!(notes.iter().any(|note| told(&note)), "{checked}");
 }
 
 #[test]
@@ -176,6 +180,15 @@ fn a_large_future_is_told_by_the_variable_that_makes_it_so() {
     assert_eq!(finding["task"]["spawned_at"]["line"], spawned, "{checked}");
     let message = finding["message"].as_str().unwrap();
     assert!(message.contains("256 KiB"), "{checked}");
+}
+
+#[test]
+fn short_nested_polls_are_part_of_the_poll_around_them() {
+    let checked = Check::of("nested_short").run();
+    checked.exits(1).blames_the_marked_lines();
+    let finding = checked.only();
+    assert_eq!(finding["task"]["name"], "page");
+    assert!(finding["wall_ms"].as_f64().unwrap() >= 400.0, "{checked}");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! A task waits for a `std::sync::Mutex` that another thread holds.
 //!
 //! Expected: one `slow-poll`, class blocked, in `futex`, at the culprit line; never at
-//! the thread that holds the lock, which polls nothing.
+//! the thread that holds the lock, which polls nothing. A note names that thread.
 
 use std::{
     sync::{Arc, Mutex},
@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 async fn main() {
     let balance = Arc::new(Mutex::new(0));
     let (locked, is_locked) = oneshot::channel();
-    let holder = thread::spawn({
+    let holder = thread::Builder::new().name("holder".to_owned()).spawn({
         let balance = Arc::clone(&balance);
         move || {
             let mut balance = balance.lock().expect("nobody panics");
@@ -24,6 +24,7 @@ async fn main() {
             *balance += 1;
         }
     });
+    let holder = holder.expect("threads can be had");
     is_locked.await.expect("the holder starts");
 
     let read = asyncwatch::spawn(read(balance)).await;

@@ -170,14 +170,41 @@ pub(crate) fn frame_name(frame: &Frame) -> String {
 /// to the runtime is taken for the user's.
 pub fn blame(frames: &[Frame]) -> Blame {
     let poll = &frames[..poll_end(frames).unwrap_or(frames.len())];
-    let culprit = poll
-        .iter()
-        .position(|frame| frame_owner(frame) == Owner::User)
+    let is_users = |at: &usize| frame_owner(&poll[*at]) == Owner::User;
+    let culprit = (0..poll.len())
+        .filter(is_users)
+        .find(|&at| !is_derived(poll, at))
         .or_else(|| innermost_of_likely_user_crate(poll));
     match culprit {
         Some(culprit) => called_at(frames, culprit),
         None => Blame::default(),
     }
+}
+
+/// Whether the frame is code that a macro such as `#[derive(Deserialize)]` made, called
+/// back by the library that the user's code called: its line is that of the macro, and
+/// nobody wrote it.
+pub(crate) fn is_derived(poll: &[Frame], at: usize) -> bool {
+    let is_users = |frame: &Frame| frame_owner(frame) == Owner::User;
+    let Some((caller, outer)) = poll[at + 1..].split_first() else {
+        return false;
+    };
+    is_generated(&poll[at]) && !is_users(caller) && outer.iter().any(is_users)
+}
+
+/// Derived code lies in a constant without a name; inlined, only the names of serde's
+/// methods tell it.
+fn is_generated(frame: &Frame) -> bool {
+    let name = &frame.function;
+    if name.contains("::_::") || name.contains("<_::") {
+        return true;
+    }
+    let name = frame_name(frame);
+    let method = name.rsplit("::").next().unwrap_or_default();
+    matches!(
+        method,
+        "deserialize" | "serialize" | "visit_map" | "visit_seq"
+    )
 }
 
 /// The frame at `culprit` and what it called.

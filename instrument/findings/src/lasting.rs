@@ -10,7 +10,10 @@
 
 use std::time::Duration;
 
-use crate::{Frame, Stack, frames::poll_end};
+use crate::{
+    Frame, Stack,
+    frames::{is_derived, poll_end},
+};
 
 /// The frame that the computing of a poll leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,7 +93,10 @@ fn samples(stacks: &[Stack]) -> Vec<Sample<'_>> {
     let mut samples: Vec<Sample<'_>> = Vec::new();
     for (at, stack) in stacks.iter().enumerate() {
         let poll = &stack.frames[..poll_end(&stack.frames).unwrap_or(stack.frames.len())];
-        let frames: Vec<usize> = (0..poll.len()).rev().filter(|&n| poll[n].user).collect();
+        let frames: Vec<usize> = (0..poll.len())
+            .rev()
+            .filter(|&at| poll[at].user && !is_derived(poll, at))
+            .collect();
         let count = u32::try_from(stack.seen.len()).unwrap_or(u32::MAX).max(1);
         samples.extend(stack.seen.iter().map(|&order| Sample {
             order,
@@ -236,7 +242,7 @@ mod tests {
 
     #[test]
     fn what_a_dependency_calls_back_for_a_moment_is_not_to_blame() {
-        let back = "app::_::serialize | /home/me/app/src/main.rs:3\n\
+        let back = "app::part::encode | /home/me/app/src/main.rs:3\n\
             serde_json::ser::to_vec | /home/me/.cargo/registry/src/i/serde_json-1.0.1/src/ser.rs:9\n\
             app::reply::{async_fn#0} | /home/me/app/src/main.rs:40";
         let there = "serde_json::ser::to_vec | /home/me/.cargo/registry/src/i/serde_json-1.0.1/src/ser.rs:9\n\

@@ -29,7 +29,7 @@ const DENSE: usize = 48;
 /// After four times the limit, each sample waits for this part more of the time so far.
 const SPARSER: u32 = 8;
 /// Searches for the holder of the lock that a poll waits for.
-const SEARCHES_MAX: u8 = 3;
+const SEARCHES_MAX: u8 = 6;
 
 /// A stack, and when it was seen.
 #[derive(Clone, Debug)]

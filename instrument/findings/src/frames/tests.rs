@@ -238,6 +238,31 @@ clone3 |",
 }
 
 #[test]
+fn derived_code_is_not_to_blame() {
+    for visitor in [
+        "<app::_::<impl serde_core::de::Deserialize for app::Order>::deserialize::__Visitor as serde_core::de::Visitor>::visit_map",
+        "visit_map<serde_json::de::MapAccess<serde_json::read::SliceRead>>",
+    ] {
+        let frames = parse(&format!(
+            "serde_json::de::Deserializer::parse_str | /home/me/.cargo/registry/src/i/serde_json-1.0.154/src/de.rs:9
+{visitor} | /home/me/app/src/main.rs:15
+serde_json::de::from_slice | /home/me/.cargo/registry/src/i/serde_json-1.0.154/src/de.rs:8
+app::import::{{{{closure}}}} | /home/me/app/src/main.rs:26
+tokio::runtime::task::raw::poll |"
+        ));
+        assert_eq!(
+            story(&frames),
+            "app::import:26 called serde_json::de::from_slice"
+        );
+    }
+    // Called by the user's own code it is the user's own.
+    let frames = parse(
+        "app::Order::serialize | /home/me/app/src/main.rs:15\napp::import | /home/me/app/src/main.rs:26",
+    );
+    assert_eq!(story(&frames), "app::Order::serialize:15 called -");
+}
+
+#[test]
 fn waiting_for_a_lock_is_known_by_what_was_called() {
     let (debug, release) = fixture!("mutex");
     assert!(waits_for_lock(&debug) && waits_for_lock(&release));

@@ -18,6 +18,8 @@ const SOCKET_ADDRESS_BYTES: usize = 128;
 /// What is shown of a path, not what a path may have.
 const PATH_BYTES_MAX: usize = 256;
 
+const UNNAMED: &str = "an unnamed local socket";
+
 /// What `call` works on, for people.
 pub(crate) fn object(call: &Syscall) -> Option<String> {
     let [first, second, third, ..] = call.args;
@@ -35,7 +37,7 @@ pub(crate) fn object(call: &Syscall) -> Option<String> {
         | libc::SYS_faccessat
         | libc::SYS_faccessat2 => path(second),
         libc::SYS_execve | libc::SYS_truncate | libc::SYS_chdir | libc::SYS_statfs => path(first),
-        libc::SYS_wait4 => Some(format!("pid {}", first.cast_signed())),
+        libc::SYS_wait4 => Some(child(first)),
         libc::SYS_ppoll => polled(first, second),
         number if takes_descriptor(number) => descriptor(first),
         number => by_old_name(number, first, second),
@@ -101,6 +103,10 @@ fn takes_descriptor(number: i64) -> bool {
             | libc::SYS_splice
             | libc::SYS_tee
             | libc::SYS_copy_file_range
+            | libc::SYS_sendfile
+            | libc::SYS_epoll_pwait
+            | libc::SYS_sync_file_range
+            | libc::SYS_readahead
     )
 }
 
@@ -112,7 +118,8 @@ fn descriptor(number: u64) -> Option<String> {
     let target = fs::read_link(format!("/proc/self/fd/{number}")).ok()?;
     let target = target.to_string_lossy();
     if target.starts_with("socket:") {
-        return Some(peer(number).unwrap_or_else(|| target.into_owned()));
+        let ends = peer(number).or_else(|| Some(format!("bound to {}", own_name(number)?)));
+        return Some(ends.unwrap_or_else(|| target.into_owned()));
     }
     Some(match target.starts_with('/') {
         true => format!("{target:?}"),
@@ -120,17 +127,41 @@ fn descriptor(number: u64) -> Option<String> {
     })
 }
 
+/// Whom the socket is connected to.
 fn peer(descriptor: i32) -> Option<String> {
+    end_of(descriptor, libc::getpeername)
+}
+
+/// The address that a socket without a peer listens or waits at.
+fn own_name(descriptor: i32) -> Option<String> {
+    let name = end_of(descriptor, libc::getsockname)?;
+    (!name.ends_with(":0") && name != UNNAMED).then_some(name)
+}
+
+type GetName = unsafe extern "C" fn(i32, *mut libc::sockaddr, *mut libc::socklen_t) -> libc::c_int;
+
+fn end_of(descriptor: i32, get: GetName) -> Option<String> {
     let mut address = [0_u8; SOCKET_ADDRESS_BYTES];
     let mut length = SOCKET_ADDRESS_BYTES as libc::socklen_t;
-    // SAFETY: `address` is writable for `length` bytes, and `length` itself is
-    // writable; a descriptor that is no socket makes the call fail.
-    let failed =
-        unsafe { libc::getpeername(descriptor, address.as_mut_ptr().cast(), &raw mut length) } != 0;
+    // SAFETY: both functions write at most `length` bytes to `address`, which has as
+    // many, and the length itself; a descriptor that is no socket makes them fail.
+    let failed = unsafe { get(descriptor, address.as_mut_ptr().cast(), &raw mut length) } != 0;
     if failed {
         return None;
     }
     socket_address(address.get(..length as usize)?)
+}
+
+/// The process that is waited for: `pid 4711, "sleep"`.
+fn child(pid: u64) -> String {
+    // The kernel looks at the lower half of the register only.
+    match pid as u32 as i32 {
+        pid @ 1.. => match fs::read_to_string(format!("/proc/{pid}/comm")) {
+            Ok(name) => format!("pid {pid}, {:?}", name.trim_end()),
+            Err(_) => format!("pid {pid}"),
+        },
+        _ => "any child".to_owned(),
+    }
 }
 
 fn socket_address_at(address: u64, length: u64) -> Option<String> {
@@ -165,7 +196,7 @@ fn internet(ip: IpAddr, bytes: &[u8]) -> Option<String> {
 /// A local socket's path; abstract ones begin with a zero, written `@`.
 fn local(name: &[u8]) -> String {
     match name {
-        [] => "an unnamed local socket".to_owned(),
+        [] => UNNAMED.to_owned(),
         [0, rest @ ..] => format!("{:?}", format!("@{}", String::from_utf8_lossy(rest))),
         _ => quoted(name),
     }
@@ -254,10 +285,23 @@ mod tests {
     }
 
     #[test]
-    fn a_socket_without_a_peer_is_named_by_its_kind() {
+    fn a_socket_without_a_peer_is_named_by_where_it_listens() {
         let listener = TcpListener::bind("127.0.0.1:0").expect("binds");
+        let address = listener.local_addr().expect("bound");
         let described = on(libc::SYS_accept4, &listener).describe();
-        assert!(described.starts_with("accept4(socket:["), "{described}");
+        assert_eq!(described, format!("accept4(bound to {address})"));
+    }
+
+    #[test]
+    fn a_child_is_named() {
+        let me = u64::from(std::process::id());
+        let described = call(libc::SYS_wait4, &[me]).describe();
+        assert!(
+            described.starts_with(&format!("wait4(pid {me}, ")),
+            "{described}"
+        );
+        let any = call(libc::SYS_wait4, &[u64::from(u32::MAX)]).describe();
+        assert_eq!(any, "wait4(any child)");
     }
 
     #[test]

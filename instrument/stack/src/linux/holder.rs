@@ -99,7 +99,7 @@ impl Capturer {
     }
 }
 
-/// All threads but the calling one and `waiter`; `None` if they are too many.
+/// All threads but the calling one, `waiter` and our own; `None` if they are too many.
 fn other_threads(waiter: u32) -> Option<Vec<Thread>> {
     let me = super::here::tid();
     let tids: Vec<u32> = fs::read_dir("/proc/self/task")
@@ -111,7 +111,14 @@ fn other_threads(waiter: u32) -> Option<Vec<Thread>> {
     if tids.len() > THREADS_MAX {
         return None;
     }
-    Some(tids.into_iter().filter_map(Thread::other).collect())
+    let threads = tids.into_iter().filter_map(Thread::other);
+    Some(threads.filter(|thread| !is_own(thread)).collect())
+}
+
+/// A watchdog's own helpers hold no lock that its program waits for, and are busy just
+/// when something is wrong.
+fn is_own(thread: &Thread) -> bool {
+    thread.name().starts_with("asyncwatch")
 }
 
 #[cfg(test)]
