@@ -10,11 +10,15 @@ use std::sync::{
 
 use asyncwatch_findings::Coverage;
 
-use crate::self_test::{self, Verdict};
+use crate::{
+    probe::join_state,
+    self_test::{self, Verdict},
+};
 
 static WATCHED_RUNTIME: AtomicBool = AtomicBool::new(false);
 static FOREIGN_PARK_HOOK: AtomicBool = AtomicBool::new(false);
 static FOREIGN_START_HOOK: AtomicBool = AtomicBool::new(false);
+static NO_JOIN_STATE: Mutex<Option<&'static str>> = Mutex::new(None);
 static NO_STACKS: Mutex<Option<String>> = Mutex::new(None);
 
 /// A runtime was built with our hooks.
@@ -37,10 +41,16 @@ pub(crate) fn note_no_stacks(why: String) {
     *NO_STACKS.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
 }
 
+/// The state of tasks cannot be read here, and why.
+pub(crate) fn note_no_join_state(why: &'static str) {
+    *NO_JOIN_STATE.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
+}
+
 /// Every aspect, covered or not.
 pub(crate) fn list() -> Vec<Coverage> {
     let mut list = vec![spawned_tasks(), wrapped(), stacks(), verdict()];
     list.extend(tried_out());
+    list.extend(join_state());
     if FOREIGN_PARK_HOOK.load(Relaxed) {
         list.push(aspect(
             "parks",
@@ -91,6 +101,25 @@ fn wrapped() -> Coverage {
         true,
         "roots of `#[asyncwatch::main]` and `#[asyncwatch::test]`, functions under `#[asyncwatch::watch]` and futures that are `.watched()` are seen; of `LocalSet` tasks and other `block_on` roots only these",
     )
+}
+
+/// Only where it is missing, or needed and there.
+fn join_state() -> Option<Coverage> {
+    match *NO_JOIN_STATE.lock().unwrap_or_else(PoisonError::into_inner) {
+        Some(why) => Some(aspect(
+            "join-state",
+            false,
+            format!(
+                "panics that nobody awaits, outputs that nobody takes and lost wakers are not found: {why}"
+            ),
+        )),
+        None if join_state::is_known() => Some(aspect(
+            "join-state",
+            true,
+            "whether anybody awaits a task or can wake it is known of watched tasks: `asyncwatch::spawn`, and tasks made of `#[asyncwatch::watch]`ed functions",
+        )),
+        None => None,
+    }
 }
 
 fn stacks() -> Coverage {

@@ -31,8 +31,10 @@ mod coverage;
 mod detect;
 mod drops;
 mod ending;
+mod endings;
 mod large;
 mod never_awaited;
+mod panics;
 mod probe;
 mod publish;
 mod registry;
@@ -44,6 +46,7 @@ mod server;
 mod settings;
 mod slow;
 mod source;
+mod waits;
 mod watchdog;
 
 /// The atomics that the slot protocol uses; its models run it on others.
@@ -177,6 +180,7 @@ fn start(config: Builder) -> Installed {
     let watchdog = watchdog::start(reporter.clone(), capturer)
         .map_err(|why| reporter.warn(format!("slow polls are not found: no thread: {why}")))
         .ok();
+    look_at_endings();
     settings::switch_on(config.timing == Timing::Exact, config.max_poll);
     #[cfg(feature = "server")]
     if let Some(addr) = config.addr {
@@ -190,6 +194,19 @@ fn start(config: Builder) -> Installed {
         reporter,
         watchdog,
         pid: std::process::id(),
+    }
+}
+
+/// Prepares for what tells of tasks that end, or can never go on.
+fn look_at_endings() {
+    let wants = |codes: &[Code]| codes.iter().copied().any(settings::wants);
+    if wants(&[Code::PanicUnobserved, Code::Unjoined, Code::LostWaker])
+        && let Err(why) = probe::join_state::learn()
+    {
+        coverage::note_no_join_state(why);
+    }
+    if wants(&[Code::PanicUnobserved, Code::NestedBlockOn]) {
+        panics::install();
     }
 }
 

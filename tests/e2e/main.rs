@@ -6,8 +6,10 @@
 
 mod check;
 mod direct;
+mod endings;
 mod off;
 mod run;
 mod runtimes;
 mod server;
 mod tasks;
+mod wakes;

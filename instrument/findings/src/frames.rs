@@ -358,7 +358,7 @@ fn is_boundary(name: &str) -> bool {
     is_task_poll(name) || is_block_on(name) || is_own_poll(name)
 }
 
-fn is_task_poll(name: &str) -> bool {
+pub(crate) fn is_task_poll(name: &str) -> bool {
     const POLLS: &[&str] = &[
         "tokio::runtime::task::core::Core::poll",
         "tokio::runtime::task::core::poll",

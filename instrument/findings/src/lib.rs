@@ -21,6 +21,7 @@ mod place;
 mod render;
 mod repeats;
 mod source;
+mod testimony;
 
 pub use attribute::telling_stack;
 pub use code::{Code, Level, UnknownName, nearest};
@@ -38,3 +39,4 @@ pub use name::{complete as complete_name, display_name};
 pub use render::{RenderOptions, render};
 pub use repeats::{Announcement, Repeats};
 pub use source::{NoSource, ReadSource, SourceFiles, function_around};
+pub use testimony::{ends_its_task, is_below_should_panic, is_own_wake, waits_for_ever};

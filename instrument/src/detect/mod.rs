@@ -25,9 +25,11 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 
 use crate::{
+    endings::{self, Endings},
     registry::task::Task,
     report::{Detected, Reporter},
     runtimes,
+    waits::{self, Waits},
 };
 
 /// To be told when a root future is dropped, on the thread that polled it: looks at
@@ -50,6 +52,8 @@ pub(crate) struct Detectors {
     workers: workers::Workers,
     pools: pools::Pools,
     dropped: dropped::Counted,
+    waits: Waits,
+    endings: Endings,
     next: Instant,
 }
 
@@ -58,12 +62,16 @@ const COUNTED: Duration = Duration::from_millis(250);
 
 impl Detectors {
     pub(crate) fn new(reporter: Reporter) -> Detectors {
+        waits::prepare();
+        endings::prepare();
         Detectors {
             reporter,
             tasks: tasks::Tasks::new(),
             workers: workers::Workers::new(),
             pools: pools::Pools::new(),
             dropped: dropped::Counted::default(),
+            waits: Waits::default(),
+            endings: Endings::default(),
             next: Instant::now(),
         }
     }
@@ -79,6 +87,8 @@ impl Detectors {
         if Instant::now() >= self.next {
             self.next = Instant::now() + COUNTED;
             self.tell_dropped();
+            self.waits.look();
+            self.endings.look();
         }
     }
 
@@ -91,6 +101,8 @@ impl Detectors {
     pub(crate) fn root_ended(&mut self, root: RootEnd) {
         let found = self.tasks.at_end_of(root);
         self.tell(found);
+        self.waits.look();
+        self.endings.at_end(Some(root.runtime));
     }
 
     /// The process exits.
@@ -98,11 +110,14 @@ impl Detectors {
         let found = self.tasks.at_exit();
         self.tell(found);
         self.tell_dropped();
+        self.waits.look();
+        self.endings.at_end(None);
     }
 
     /// All that was found is to be written.
     pub(crate) fn finish(&mut self) {
         self.tell_dropped();
+        self.waits.look();
     }
 
     fn tell_dropped(&mut self) {

@@ -16,7 +16,7 @@ use std::{
 
 use pin_project_lite::pin_project;
 
-use super::watch::Watch;
+use super::{wakes, watch::Watch};
 use crate::{
     large::Function,
     never_awaited::{Unawaited, WatchedFn},
@@ -74,28 +74,33 @@ impl<M: WatchedFn, F: Future> Future for OfFn<M, F> {
         if let State::Made(_) = this.state {
             this.state.first_poll(size_of::<F>());
         }
-        match this.state {
+        let poll = match this.state {
             State::Outermost(watch) => watch.poll(this.future, context),
             _ => this.future.poll(context),
+        };
+        if poll.is_pending() {
+            wakes::waits_in(State::<M>::FUNCTION);
         }
+        poll
     }
 }
 
 impl<M: WatchedFn> State<M> {
+    const FUNCTION: &'static Function = &Function {
+        name: M::NAME,
+        defined: Some((M::FILE, M::LINE)),
+    };
+
     fn first_poll(&mut self, bytes: usize) {
         let State::Made(unawaited) = mem::replace(self, State::Within) else {
             return;
         };
         let made: &'static Location<'static> = unawaited.polled();
         if settings::on()
-            && let Some(watch) = Watch::outermost(M::NAME, made)
+            && let Some(watch) = Watch::outermost(Self::FUNCTION, made)
         {
             if !M::BOXED {
-                let function = Function {
-                    name: M::NAME,
-                    defined: Some((M::FILE, M::LINE)),
-                };
-                watch.note_size(bytes, function, made.into());
+                watch.note_size(bytes, *Self::FUNCTION, made.into());
             }
             *self = State::Outermost(Box::new(watch));
         }

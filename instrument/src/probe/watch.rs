@@ -8,17 +8,20 @@
 use std::{
     any::type_name,
     future::Future,
+    mem,
     panic::Location,
     pin::Pin,
     sync::atomic::{AtomicU64, Ordering::Relaxed},
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
 };
 
+use asyncwatch_findings::Code;
 use tokio::runtime::{Handle, RuntimeFlavor};
 
 use super::{allowed::Leave, wakes::Wakes};
 use crate::{
     detect::{self, Source},
+    endings,
     large::{self, Function},
     registry::{
         names::Name,
@@ -75,12 +78,15 @@ impl Watch {
         Some(watch)
     }
 
-    /// The watch over a future that is polled for the first time, of the function
-    /// `name`, if no other watched future of its task is polled around it.
+    /// The watch over a future that is polled for the first time, of `function`, if no
+    /// other watched future of its task is polled around it.
     ///
     /// `None` also where a poll that takes long is in nobody's way: outside of any
     /// runtime, on its blocking threads, in an allowed section.
-    pub(crate) fn outermost(name: &'static str, made: &'static Location<'static>) -> Option<Watch> {
+    pub(crate) fn outermost(
+        function: &'static Function,
+        made: &'static Location<'static>,
+    ) -> Option<Watch> {
         let slot = match slots::known() {
             Some(slot) => slot,
             None if Handle::try_current().is_err() => return None,
@@ -92,14 +98,14 @@ impl Watch {
         }
         if let Some(task) = hooked(slot, inside) {
             if is_spawned_at(task, made.into()) && task.name().is_empty() {
-                task.set_name(task.site().and_then(|site| site.type_name(name)));
+                task.set_name(task.site().and_then(|site| site.type_name(function.name)));
             }
             return Some(Watch {
                 entry: Entry::Hooks {
                     task,
                     id: task.id(),
                 },
-                wakes: None,
+                wakes: Wakes::new(task, false).map(|wakes| wakes.of(function)),
                 inside: Some(inside),
                 root: false,
                 finished: false,
@@ -112,8 +118,9 @@ impl Watch {
         let kind = kind_here(inside, &runtime)?;
         let site = sites::of(made, kind);
         let runtime = runtimes::number(runtime.id());
-        let mut watch = Watch::with_entry(kind, site, site.type_name(name), runtime)?;
+        let mut watch = Watch::with_entry(kind, site, site.type_name(function.name), runtime)?;
         watch.inside = Some(inside);
+        watch.wakes = watch.wakes.take().map(|wakes| wakes.of(function));
         if let Entry::Own(task) = watch.entry {
             task.set_tokio_id(inside.tokio_id());
         }
@@ -136,7 +143,7 @@ impl Watch {
         })?;
         Some(Watch {
             entry: Entry::Own(task),
-            wakes: settings::exact().then(|| Wakes::new(task)),
+            wakes: Wakes::new(task, settings::exact()),
             inside: None,
             root: false,
             finished: false,
@@ -150,13 +157,9 @@ impl Watch {
         }
     }
 
-    /// The entry that has the task's numbers: its own or that of the hooks, while
-    /// that still is this task's.
+    /// The entry that has the task's numbers.
     pub(crate) fn task(&self) -> Option<&'static Task> {
-        match self.entry {
-            Entry::Own(task) => Some(task),
-            Entry::Hooks { task, id } => (task.id() == id).then_some(task),
-        }
+        self.entry.task()
     }
 
     /// Polls `future`, and counts that.
@@ -182,7 +185,7 @@ impl Watch {
         let _outer = slot.go_inside(inside);
         let poll = match self.entry {
             Entry::Own(task) => self.poll_in_slot(task, slot, future, context),
-            Entry::Hooks { .. } => future.poll(context),
+            Entry::Hooks { .. } => self.poll_followed(slot, future, context),
         };
         self.finished = poll.is_ready();
         poll
@@ -199,14 +202,35 @@ impl Watch {
     ) -> Poll<F::Output> {
         slot.enter_watched(task);
         let _leave = Leave(slot);
-        let waker = match &mut self.wakes {
-            Some(wakes) => wakes.begin(context.waker(), slot.began()),
-            None => None,
+        self.poll_followed(slot, future, context)
+    }
+
+    /// Polls, and follows its wakes and how it ends.
+    #[inline]
+    fn poll_followed<F: Future>(
+        &mut self,
+        slot: &'static Slot,
+        future: Pin<&mut F>,
+        context: &mut Context<'_>,
+    ) -> Poll<F::Output> {
+        let waker = context.waker();
+        let unwinding = Unwinding {
+            waker,
+            entry: self.entry,
+            slot,
         };
-        match waker {
-            Some(waker) => future.poll(&mut Context::from_waker(waker)),
+        let poll = match &mut self.wakes {
+            Some(wakes) => wakes.poll(future, context, slot),
             None => future.poll(context),
+        };
+        mem::forget(unwinding);
+        if poll.is_ready()
+            && settings::wants(Code::Unjoined)
+            && let Some(task) = self.entry.task()
+        {
+            endings::returned(waker, task);
         }
+        poll
     }
 
     /// Learns which task it is in, and gives way to the hooks' entry of the same task,
@@ -256,8 +280,32 @@ impl Watch {
             task: hooks,
             id: hooks.id(),
         };
-        self.wakes = None;
+        self.wakes = Wakes::new(hooks, false);
         slab::withdraw(own);
+    }
+}
+
+impl Entry {
+    /// The entry that has the task's numbers, its own or that of the hooks, while that
+    /// still is this task's.
+    fn task(self) -> Option<&'static Task> {
+        match self {
+            Entry::Own(task) => Some(task),
+            Entry::Hooks { task, id } => (task.id() == id).then_some(task),
+        }
+    }
+}
+
+/// Tells of a panic that passes by; forgotten when there was none.
+struct Unwinding<'w> {
+    waker: &'w Waker,
+    entry: Entry,
+    slot: &'static Slot,
+}
+
+impl Drop for Unwinding<'_> {
+    fn drop(&mut self) {
+        endings::panicked(self.waker, self.entry.task(), self.slot.began());
     }
 }
 

@@ -15,13 +15,27 @@ use std::{
 };
 
 use super::{names::Name, sites::Site};
-use crate::clock::{self, Ticks};
+use crate::{
+    clock::{self, Ticks},
+    settings,
+};
 
 /// Buckets of a poll-time histogram: [`bucket_of`] tells which takes what.
 pub(crate) const BUCKETS: usize = 25;
 
 /// Upper bound of the first bucket is 2^8 ns.
 const FIRST_BUCKET_BITS: u32 = 8;
+
+/// Polls of up to 8 µs are in the first buckets: 2^13 ns.
+const SHORT_BUCKETS: usize = 6;
+
+/// Short polls among all.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Short {
+    pub(crate) polls: u64,
+    /// `None` where polls are not timed.
+    pub(crate) short: Option<u64>,
+}
 
 /// The histogram bucket of a poll: powers of two from 256 ns to 2.1 s, and one above.
 #[inline]
@@ -277,6 +291,15 @@ impl Task {
 
     pub(super) fn poll_times(&self) -> &[AtomicU32; BUCKETS] {
         &self.poll_times
+    }
+
+    /// How many of its polls did next to nothing.
+    pub(crate) fn short_polls(&self) -> Short {
+        let short = self.poll_times[..SHORT_BUCKETS].iter();
+        Short {
+            polls: self.polls(),
+            short: settings::exact().then(|| short.map(|n| u64::from(n.load(Relaxed))).sum()),
+        }
     }
 
     /// Counts a poll whose duration is not measured.

@@ -3,9 +3,12 @@
 //! Detectors hand in facts and raw stacks; names are looked up on the reporter's
 //! thread.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
-use asyncwatch_findings::{Code, Finding, Frame, SourceFiles, Stack, fingerprint, function_around};
+use asyncwatch_findings::{
+    Code, Finding, Frame, Owner, SourceFiles, Stack, blame, fingerprint, function_around, owner,
+    waits_for_ever,
+};
 use asyncwatch_stack::RawStack;
 
 use super::symbols::Symbols;
@@ -31,6 +34,38 @@ pub(crate) struct Detected {
     pub(crate) unix_ns: u64,
     /// How many occurrences this stands for.
     pub(crate) count: u64,
+    /// What has to hold for it to be a finding, where only names and sources tell.
+    pub(crate) only_if: Option<OnlyIf>,
+}
+
+/// A condition that takes the reporter to check.
+#[derive(Clone, Debug)]
+pub(crate) enum OnlyIf {
+    /// The names on this stack, innermost first, say so.
+    Frames(RawStack, fn(&[Frame]) -> bool),
+    /// The function or statement at this line does not wait for ever on purpose.
+    EndsSomeDay { file: &'static str, line: u32 },
+}
+
+impl OnlyIf {
+    fn holds(&self, symbols: &mut Symbols) -> bool {
+        match self {
+            OnlyIf::Frames(stack, hold) => hold(&symbols.resolve(stack)),
+            OnlyIf::EndsSomeDay { file, line } => {
+                !waits_for_ever(&SourceFiles, &source_path(file), *line)
+            }
+        }
+    }
+}
+
+/// A path as the compiler knew it: relative to a directory that is this one or, as in
+/// the tests of a workspace, one above.
+fn source_path(file: &str) -> PathBuf {
+    let here = std::env::current_dir().unwrap_or_default();
+    here.ancestors()
+        .map(|directory| directory.join(file))
+        .find(|path| path.is_file())
+        .unwrap_or_else(|| PathBuf::from(file))
 }
 
 /// Where the fault is.
@@ -71,11 +106,19 @@ impl Detected {
             notes: Vec::new(),
             unix_ns: clock::now_unix_ns(),
             count: 1,
+            only_if: None,
         }
     }
 
-    /// The finding, with names looked up.
-    pub(super) fn into_finding(self, symbols: &mut Symbols) -> Finding {
+    /// The finding, with names looked up; `None` if those say that it is none.
+    pub(super) fn into_finding(self, symbols: &mut Symbols) -> Option<Finding> {
+        if self.only_if.is_some_and(|only_if| !only_if.holds(symbols)) {
+            return None;
+        }
+        let blamed = self
+            .stacks
+            .first()
+            .and_then(|(_, raw)| blamed(&symbols.resolve(raw)));
         let stacks: Vec<Stack> = self
             .stacks
             .iter()
@@ -94,6 +137,8 @@ impl Detected {
         };
         // Sets culprit and help from the stacks.
         finding.attribute(&SourceFiles);
+        // A stack that was cut no longer tells a nested `block_on` from that of the root.
+        finding.culprit = finding.culprit.or(blamed);
         if let Some(frame) = culprit(self.place, &finding.stacks) {
             finding.culprit = Some(frame);
             finding.blocking_frame = None;
@@ -106,17 +151,31 @@ impl Detected {
             finding.blocking_frame.as_ref(),
             finding.task.as_ref(),
         );
-        finding
+        Some(finding)
     }
+}
+
+fn blamed(frames: &[Frame]) -> Option<Frame> {
+    blame(frames).culprit.and_then(|at| frames.get(at)).cloned()
 }
 
 fn stack(weight: Duration, raw: &RawStack, symbols: &mut Symbols) -> Stack {
     let mut frames = symbols.resolve(raw);
     asyncwatch_findings::trim(&mut frames);
+    skip_our_own(&mut frames);
     Stack {
         weight,
         frames,
         ..Stack::default()
+    }
+}
+
+/// Where the thread itself took its stack, the innermost frames are ours.
+fn skip_our_own(frames: &mut Vec<Frame>) {
+    let ours = |frame: &Frame| owner(&frame.function, frame.file.as_deref()) == Owner::Asyncwatch;
+    let first = frames.iter().position(|frame| !ours(frame));
+    if frames.first().is_some_and(ours) {
+        frames.drain(..first.unwrap_or(0));
     }
 }
 
@@ -126,7 +185,8 @@ fn culprit(place: Place, stacks: &[Stack]) -> Option<Frame> {
         Place::Stack => return None,
         Place::At(at) => {
             let at = at.to_location();
-            let around = function_around(&SourceFiles, at.file.as_ref(), at.line);
+            let path = source_path(&at.file);
+            let around = function_around(&SourceFiles, &path, at.line);
             (around.unwrap_or_default(), at.file, at.line)
         }
         Place::Function { name, file, line } => (name.to_owned(), file.to_owned(), line),

@@ -33,7 +33,7 @@ use std::{
 };
 
 use asyncwatch_findings::{Code, Finding, ProcessInfo};
-pub(crate) use detected::{Detected, Place};
+pub(crate) use detected::{Detected, OnlyIf, Place};
 pub(crate) use large_future::LargeFuture;
 pub(crate) use unawaited::DroppedUnawaited;
 

@@ -356,8 +356,9 @@ impl Worker {
 
     fn detected(&mut self, detected: Detected) {
         let symbols = self.symbols.get_or_insert_with(Symbols::new);
-        let finding = detected.into_finding(symbols);
-        self.count(finding);
+        if let Some(finding) = detected.into_finding(symbols) {
+            self.count(finding);
+        }
     }
 
     fn count(&mut self, mut finding: Finding) {

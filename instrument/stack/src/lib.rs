@@ -97,7 +97,7 @@ pub use lock::{Holder, Lock};
 #[cfg(feature = "objects")]
 pub use objects::Objects;
 pub use own_trace::own_trace;
-pub use platform::{Capturer, Modules, Outline, Thread};
+pub use platform::{Capturer, Modules, Outline, Thread, read_word};
 pub use raw_stack::{How, RawStack};
 pub use still::Still;
 pub use symboliser::{Symbol, Symboliser};

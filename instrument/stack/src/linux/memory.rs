@@ -27,6 +27,20 @@ pub(crate) fn read(address: u64, into: &mut [u8]) -> usize {
     usize::try_from(copied).unwrap_or_else(|_| read_through_file(address, into))
 }
 
+/// The word at `address`, which may be anything: read by the kernel, so that nothing
+/// happens if there is no memory. `None` then, and where the system forbids it.
+///
+/// ```
+/// let word = 7_usize;
+/// let read = asyncwatch_stack::read_word((&raw const word).addr());
+/// assert!(read.is_none_or(|read| read == 7));
+/// assert_eq!(asyncwatch_stack::read_word(16), None);
+/// ```
+#[must_use]
+pub fn read_word(address: usize) -> Option<usize> {
+    read_u64(address as u64).map(|word| word as usize)
+}
+
 /// The eight bytes at `address`.
 pub(super) fn read_u64(address: u64) -> Option<u64> {
     let mut bytes = [0; 8];

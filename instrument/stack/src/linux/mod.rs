@@ -32,6 +32,7 @@ mod arch;
 mod arch;
 
 pub use capturer::Capturer;
+pub use memory::read_word;
 pub use modules::Modules;
 pub use thread::{Outline, Thread};
 
