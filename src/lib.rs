@@ -23,6 +23,7 @@
 //! | none | every name below as a pass-through that costs nothing and pulls in nothing but the macros |
 //! | `enabled` | everything |
 //! | `watch` | watching and findings, without the gRPC server for the dashboard |
+//! | `layer` | `layer()` for your `tracing` subscriber: `LocalSet` tasks, `block_on` roots, runtimes that were not built watched, queues for async locks; needs tokio's feature `tracing` |
 //! | `schedule-latency` | scheduled time of every task, not only of wrapped ones, for two more clock readings per poll |
 //!
 //! # What is seen
@@ -58,6 +59,12 @@ pub use asyncwatch_instrument::{
     RuntimeBuilderExt, Timing, WatchExt, allow_blocking, builder, finish, forbid_blocking, install,
     spawn, spawn_local,
 };
+
+#[cfg(all(feature = "watch", feature = "layer"))]
+pub use asyncwatch_instrument::layer;
+
+#[cfg(all(not(feature = "watch"), feature = "layer"))]
+pub use off::layer;
 
 #[cfg(not(feature = "watch"))]
 mod off;

@@ -35,6 +35,13 @@ where
     tokio::task::spawn_local(future)
 }
 
+/// A layer that does nothing: asyncwatch is not enabled.
+#[cfg(feature = "layer")]
+#[inline(always)]
+pub fn layer() -> tracing_subscriber::layer::Identity {
+    tracing_subscriber::layer::Identity::new()
+}
+
 /// Runs `f`: asyncwatch is not enabled.
 #[inline(always)]
 pub fn allow_blocking<R>(_reason: &'static str, f: impl FnOnce() -> R) -> R {

@@ -19,6 +19,10 @@ static WATCHED_RUNTIME: AtomicBool = AtomicBool::new(false);
 static FOREIGN_PARK_HOOK: AtomicBool = AtomicBool::new(false);
 static FOREIGN_START_HOOK: AtomicBool = AtomicBool::new(false);
 static NO_JOIN_STATE: Mutex<Option<&'static str>> = Mutex::new(None);
+#[cfg(feature = "layer")]
+static LAYER: AtomicBool = AtomicBool::new(false);
+#[cfg(feature = "layer")]
+static LAYER_IS_TOLD: AtomicBool = AtomicBool::new(false);
 static NO_STACKS: Mutex<Option<String>> = Mutex::new(None);
 
 /// A runtime was built with our hooks.
@@ -36,6 +40,20 @@ pub(crate) fn note_foreign_start_hook() {
     FOREIGN_START_HOOK.store(true, Relaxed);
 }
 
+/// The program was given a layer for its subscriber.
+#[cfg(feature = "layer")]
+pub(crate) fn note_layer() {
+    LAYER.store(true, Relaxed);
+}
+
+/// tokio told the layer of a task.
+#[cfg(feature = "layer")]
+pub(crate) fn note_layer_is_told() {
+    if !LAYER_IS_TOLD.load(Relaxed) {
+        LAYER_IS_TOLD.store(true, Relaxed);
+    }
+}
+
 /// Stacks cannot be taken here, and why.
 pub(crate) fn note_no_stacks(why: String) {
     *NO_STACKS.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
@@ -51,6 +69,8 @@ pub(crate) fn list() -> Vec<Coverage> {
     let mut list = vec![spawned_tasks(), wrapped(), stacks(), verdict()];
     list.extend(tried_out());
     list.extend(join_state());
+    #[cfg(feature = "layer")]
+    list.extend(layer());
     if FOREIGN_PARK_HOOK.load(Relaxed) {
         list.push(aspect(
             "parks",
@@ -120,6 +140,21 @@ fn join_state() -> Option<Coverage> {
         )),
         None => None,
     }
+}
+
+/// Nothing if there is none.
+#[cfg(feature = "layer")]
+fn layer() -> Option<Coverage> {
+    let detail = match (LAYER.load(Relaxed), LAYER_IS_TOLD.load(Relaxed)) {
+        (false, _) => return None,
+        (true, true) => {
+            "tokio tells the layer of `LocalSet` tasks, `block_on` roots and tasks of every runtime, of queues for locks and of intervals"
+        }
+        (true, false) => {
+            "the layer has been told of no task yet: tokio needs its feature `tracing` and RUSTFLAGS=\"--cfg tokio_unstable\", the layer has to be part of the subscriber that is in force, and no filter may stand before it"
+        }
+    };
+    Some(aspect("layer", LAYER_IS_TOLD.load(Relaxed), detail))
 }
 
 fn stacks() -> Coverage {

@@ -33,6 +33,8 @@ mod drops;
 mod ending;
 mod endings;
 mod large;
+#[cfg(feature = "layer")]
+mod layer;
 mod never_awaited;
 mod panics;
 mod probe;
@@ -62,6 +64,8 @@ use std::{
 pub use asyncwatch_findings::{Code, Level};
 pub use config::{Builder, DEFAULT_ADDR, DEFAULT_MAX_POLL, Timing};
 pub use ending::{AnyRuntime, Running, running};
+#[cfg(feature = "layer")]
+pub use layer::layer;
 pub use never_awaited::{SkipRange, WatchedFn, may_skip};
 pub use probe::{
     allowed::{AllowBlocking, Allowed, allow_blocking, forbid_blocking},

@@ -129,6 +129,8 @@ pub(crate) fn verdict() -> Verdict {
 }
 
 fn run(watchdog: Nudge, gate: Receiver<()>) {
+    #[cfg(feature = "layer")]
+    crate::layer::ignore_this_thread();
     let mut builder = tokio::runtime::Builder::new_current_thread();
     hooks::watch_own(&mut builder);
     let Ok(runtime) = builder.build() else {

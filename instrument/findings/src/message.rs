@@ -105,6 +105,34 @@ pub fn never_yielded(task: Option<&TaskRef>, wall: Duration, ongoing: bool) -> S
     }
 }
 
+/// One sentence about tasks that queue for a lock of tokio: its type, how many queued at
+/// once, and how long the longest waited or, if that is `ongoing`, has waited so far.
+pub fn async_contention(lock: &str, waiting: usize, longest: Duration, ongoing: bool) -> String {
+    let longest = humanise(longest);
+    let (held, wait) = match (waiting, ongoing) {
+        (..=1, true) => ("holds", format!("a task has waited {longest} for a")),
+        (..=1, false) => ("held", format!("a task waited {longest} for a")),
+        (n, true) => (
+            "holds",
+            format!("{n} tasks queue, the longest for {longest}, for a"),
+        ),
+        (n, false) => (
+            "held",
+            format!("{n} tasks queued, the longest for {longest}, for a"),
+        ),
+    };
+    format!("{wait} `{lock}` that another task {held} while it awaited something")
+}
+
+/// One sentence about an interval that made up for missed ticks.
+pub fn timer_burst(ticks: u64, within: Duration, stall: Duration) -> String {
+    format!(
+        "an interval ticked {ticks} times within {} to make up for {} without a tick",
+        humanise(within),
+        humanise(stall)
+    )
+}
+
 /// One sentence about a future that was dropped without ever having been polled.
 ///
 /// `future` is the name of the async function that made it, or its type's.

@@ -54,6 +54,8 @@ pub(crate) struct Detectors {
     dropped: dropped::Counted,
     waits: Waits,
     endings: Endings,
+    #[cfg(feature = "layer")]
+    layer: crate::layer::Judge,
     next: Instant,
 }
 
@@ -72,6 +74,8 @@ impl Detectors {
             dropped: dropped::Counted::default(),
             waits: Waits::default(),
             endings: Endings::default(),
+            #[cfg(feature = "layer")]
+            layer: crate::layer::Judge::default(),
             next: Instant::now(),
         }
     }
@@ -84,6 +88,7 @@ impl Detectors {
         self.tell(found);
         let found = self.pools.look(capturer);
         self.tell(found);
+        self.judge_layer(false);
         if Instant::now() >= self.next {
             self.next = Instant::now() + COUNTED;
             self.tell_dropped();
@@ -116,8 +121,20 @@ impl Detectors {
 
     /// All that was found is to be written.
     pub(crate) fn finish(&mut self) {
+        self.judge_layer(true);
         self.tell_dropped();
         self.waits.look();
+    }
+
+    /// What tokio told the layer; `last` if nothing more will come.
+    fn judge_layer(&mut self, last: bool) {
+        #[cfg(feature = "layer")]
+        {
+            let found = self.layer.look(last);
+            self.tell(found);
+        }
+        #[cfg(not(feature = "layer"))]
+        let _ = last;
     }
 
     fn tell_dropped(&mut self) {

@@ -17,7 +17,11 @@ use std::{
 
 use asyncwatch_stack::Thread;
 
-use super::slot::{Base, Slot};
+use super::{
+    slab,
+    slot::{Base, Slot},
+    task::Task,
+};
 use crate::{clock::Ticks, drops, runtimes, self_test};
 
 /// 1,024 slots of about 1 KiB: 1 MiB if all are used.
@@ -150,7 +154,7 @@ pub(crate) fn refresh_here() {
 }
 
 /// The runtime that the calling thread is in; 0 if none.
-#[cfg(tokio_unstable)]
+#[cfg(any(tokio_unstable, feature = "layer"))]
 pub(crate) fn runtime_here() -> u64 {
     // Workers stay with their runtime.
     let of_worker = |owner: &Owner| {
@@ -161,6 +165,19 @@ pub(crate) fn runtime_here() -> u64 {
         return runtime;
     }
     tokio::runtime::Handle::try_current().map_or(0, |handle| runtimes::number(handle.id()))
+}
+
+/// Ends a task: now, or if this thread is polling it, with that poll.
+#[cfg(feature = "layer")]
+pub(crate) fn end(task: &'static Task) {
+    let polled_here = known()
+        .and_then(Slot::current)
+        .is_some_and(|current| std::ptr::eq(current, task));
+    if polled_here {
+        task.ending.store(true, Relaxed);
+    } else {
+        slab::remove(task);
+    }
 }
 
 /// Every slot that has ever been used.

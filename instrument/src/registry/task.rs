@@ -277,7 +277,7 @@ impl Task {
         self.polls.load(Relaxed)
     }
 
-    pub(super) fn busy_ns(&self) -> u64 {
+    pub(crate) fn busy_ns(&self) -> u64 {
         self.busy_ns.load(Relaxed)
     }
 

@@ -6,8 +6,8 @@
 use std::{path::PathBuf, time::Duration};
 
 use asyncwatch_findings::{
-    Code, Finding, Frame, Owner, SourceFiles, Stack, blame, fingerprint, function_around, owner,
-    waits_for_ever,
+    Code, Finding, Frame, Level, Owner, SourceFiles, Stack, blame, display_name, fingerprint,
+    function_around, owner, waits_for_ever,
 };
 use asyncwatch_stack::RawStack;
 
@@ -23,6 +23,8 @@ pub(crate) struct Detected {
     /// What happens at the culprit's line, in a few words.
     pub(crate) label: Option<String>,
     pub(crate) place: Place,
+    /// Where the fault is if no stack says it.
+    pub(crate) otherwise: Option<SourceLine>,
     pub(crate) task: Option<TaskIdentity>,
     pub(crate) worker: Option<String>,
     /// With the time each stands for; the telling one first.
@@ -31,6 +33,10 @@ pub(crate) struct Detected {
     pub(crate) queued_behind: Option<u64>,
     pub(crate) help: Option<String>,
     pub(crate) notes: Vec<String>,
+    /// Notes that end with the place a stack tells, as in "it awaits at src/main.rs:5".
+    pub(crate) traced: Vec<(String, RawStack)>,
+    /// Says of a traced stack that nothing is wrong after all.
+    pub(crate) excused_by: Option<fn(&[Frame]) -> bool>,
     pub(crate) unix_ns: u64,
     /// How many occurrences this stands for.
     pub(crate) count: u64,
@@ -71,7 +77,7 @@ fn source_path(file: &str) -> PathBuf {
 /// Where the fault is.
 #[derive(Clone, Debug)]
 pub(crate) enum Place {
-    /// Where the first stack says; nowhere, if there is none.
+    /// Where the first stack says, or else [`Detected::otherwise`].
     Stack,
     /// At this line, in the function around it.
     At(SourceLine),
@@ -97,6 +103,7 @@ impl Detected {
             message: message.into(),
             label: None,
             place,
+            otherwise: None,
             task: None,
             worker: None,
             stacks: Vec::new(),
@@ -104,6 +111,8 @@ impl Detected {
             queued_behind: None,
             help: None,
             notes: Vec::new(),
+            traced: Vec::new(),
+            excused_by: None,
             unix_ns: clock::now_unix_ns(),
             count: 1,
             only_if: None,
@@ -113,6 +122,13 @@ impl Detected {
     /// The finding, with names looked up; `None` if those say that it is none.
     pub(super) fn into_finding(self, symbols: &mut Symbols) -> Option<Finding> {
         if self.only_if.is_some_and(|only_if| !only_if.holds(symbols)) {
+            return None;
+        }
+        let traced = self.traced.iter().map(|(_, raw)| symbols.resolve(raw));
+        let traced: Vec<Vec<Frame>> = traced.collect();
+        if let Some(excused) = self.excused_by
+            && traced.iter().any(|frames| excused(frames))
+        {
             return None;
         }
         let blamed = self
@@ -139,12 +155,21 @@ impl Detected {
         finding.attribute(&SourceFiles);
         // A stack that was cut no longer tells a nested `block_on` from that of the root.
         finding.culprit = finding.culprit.or(blamed);
-        if let Some(frame) = culprit(self.place, &finding.stacks) {
+        let place = match (self.place, self.otherwise) {
+            (Place::Stack, Some(at)) if finding.culprit.is_none() => Place::At(at),
+            (place, _) => place,
+        };
+        if let Some(frame) = culprit(place, &finding.stacks) {
             finding.culprit = Some(frame);
             finding.blocking_frame = None;
         }
         finding.help = self.help.or(finding.help);
         finding.notes = self.notes;
+        let words = self.traced.into_iter().map(|(words, _)| words);
+        for (words, frames) in words.zip(traced) {
+            finding.notes.extend(note(&words, frames));
+        }
+        finding.notes.dedup();
         finding.fingerprint = fingerprint(
             finding.code,
             finding.culprit.as_ref(),
@@ -157,6 +182,20 @@ impl Detected {
 
 fn blamed(frames: &[Frame]) -> Option<Frame> {
     blame(frames).culprit.and_then(|at| frames.get(at)).cloned()
+}
+
+/// `words`, with the place in the user's own code that the stack tells.
+fn note(words: &str, frames: Vec<Frame>) -> Option<String> {
+    let mut told = Finding::new(Code::SlowPoll, Level::Allow, "", 0);
+    told.stacks.push(Stack {
+        weight: Duration::ZERO,
+        frames,
+    });
+    told.attribute(&SourceFiles);
+    let place = told.culprit?;
+    let (file, line) = (place.file?, place.line?);
+    let function = display_name(&place.function);
+    Some(format!("{words} at {file}:{line} in `{function}`"))
 }
 
 fn stack(weight: Duration, raw: &RawStack, symbols: &mut Symbols) -> Stack {

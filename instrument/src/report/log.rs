@@ -80,7 +80,18 @@ fn guarded(log: impl FnOnce()) -> bool {
 }
 
 fn has_subscriber() -> bool {
-    dispatcher::get_default(|dispatch| !dispatch.is::<NoSubscriber>())
+    dispatcher::get_default(|dispatch| !dispatch.is::<NoSubscriber>()) && listens()
+}
+
+/// One with our layer alone has a use for what tokio says, and for nothing else.
+#[cfg(feature = "layer")]
+fn listens() -> bool {
+    tracing::enabled!(target: "asyncwatch", tracing::Level::ERROR)
+}
+
+#[cfg(not(feature = "layer"))]
+fn listens() -> bool {
+    true
 }
 
 /// One write, so that lines of other threads do not fall into it.

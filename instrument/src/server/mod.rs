@@ -39,6 +39,8 @@ pub(crate) fn start(wanted: SocketAddr, reporter: Reporter) {
         .spawn({
             let reporter = reporter.clone();
             move || {
+                #[cfg(feature = "layer")]
+                crate::layer::ignore_this_thread();
                 if let Err(why) = serve(wanted, &reporter) {
                     reporter.warn(format!("no dashboard can connect: {why}"));
                 }
