@@ -5,6 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering::Relaxed},
 };
 
+use asyncwatch_findings::Code;
 use asyncwatch_stack::RawStack;
 use crossbeam_queue::ArrayQueue;
 
@@ -49,9 +50,13 @@ pub(super) fn prepare() {
 }
 
 pub(super) fn push(signal: Signal) {
+    let code = match signal {
+        Signal::Burst { .. } => Code::TimerBurst,
+        _ => Code::AsyncContention,
+    };
     if SIGNALS.push(signal).is_err() {
         LOST.store(true, Relaxed);
-        drops::count(drops::What::Events);
+        drops::count(drops::What::Events(code));
     }
 }
 

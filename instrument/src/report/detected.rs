@@ -188,8 +188,8 @@ fn blamed(frames: &[Frame]) -> Option<Frame> {
 fn note(words: &str, frames: Vec<Frame>) -> Option<String> {
     let mut told = Finding::new(Code::SlowPoll, Level::Allow, "", 0);
     told.stacks.push(Stack {
-        weight: Duration::ZERO,
         frames,
+        ..Stack::default()
     });
     told.attribute(&SourceFiles);
     let place = told.culprit?;

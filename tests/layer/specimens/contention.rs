@@ -39,7 +39,7 @@ fn main() {
             other => panic!("no such case: {other}"),
         }
     });
-    asyncwatch::finish();
+    layer::finish();
 }
 
 async fn all(tasks: JoinSet<()>) {

@@ -25,6 +25,7 @@ async fn main() {
         }
     });
     task.await.expect("the task ends well");
+    layer::finish();
 }
 
 async fn ticks(interval: &mut Interval, n: usize) {

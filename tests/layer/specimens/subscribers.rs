@@ -57,5 +57,5 @@ fn main() {
         .await
         .expect("the task ends well");
     });
-    asyncwatch::finish();
+    layer::finish();
 }

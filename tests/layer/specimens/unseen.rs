@@ -28,7 +28,7 @@ fn main() {
         "closure" => closure(),
         other => panic!("no such case: {other}"),
     }
-    asyncwatch::finish();
+    layer::finish();
 }
 
 fn runtime() -> Runtime {
