@@ -99,6 +99,7 @@ fn aspect(aspect: &str, covered: bool, detail: impl Into<String>) -> Coverage {
 fn spawned_tasks() -> Coverage {
     let hooks = cfg!(tokio_unstable);
     let (covered, detail) = match (hooks, WATCHED_RUNTIME.load(Relaxed)) {
+        (true, false) if layer_is_told() => (true, "every task is seen, as tokio tells the layer"),
         (true, true) => (
             true,
             "every task spawned on a watched runtime is seen, those of dependencies too",
@@ -116,6 +117,13 @@ fn spawned_tasks() -> Coverage {
 }
 
 fn wrapped() -> Coverage {
+    if layer_is_told() {
+        return aspect(
+            "wrapped-futures",
+            true,
+            "futures that are `.watched()` are seen, and `LocalSet` tasks and roots of `block_on`, as tokio tells the layer",
+        );
+    }
     aspect(
         "wrapped-futures",
         true,
@@ -142,19 +150,29 @@ fn join_state() -> Option<Coverage> {
     }
 }
 
+#[cfg(feature = "layer")]
+fn layer_is_told() -> bool {
+    LAYER_IS_TOLD.load(Relaxed)
+}
+
+#[cfg(not(feature = "layer"))]
+fn layer_is_told() -> bool {
+    false
+}
+
 /// Nothing if there is none.
 #[cfg(feature = "layer")]
 fn layer() -> Option<Coverage> {
-    let detail = match (LAYER.load(Relaxed), LAYER_IS_TOLD.load(Relaxed)) {
+    let detail = match (LAYER.load(Relaxed), layer_is_told()) {
         (false, _) => return None,
         (true, true) => {
-            "tokio tells the layer of `LocalSet` tasks, `block_on` roots and tasks of every runtime, of queues for locks and of intervals"
+            "tokio tells the layer of the tasks of every runtime, of queues for its locks and of intervals"
         }
         (true, false) => {
             "the layer has been told of no task yet: tokio needs its feature `tracing` and RUSTFLAGS=\"--cfg tokio_unstable\", the layer has to be part of the subscriber that is in force, and no filter may stand before it"
         }
     };
-    Some(aspect("layer", LAYER_IS_TOLD.load(Relaxed), detail))
+    Some(aspect("layer", layer_is_told(), detail))
 }
 
 fn stacks() -> Coverage {

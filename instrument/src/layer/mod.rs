@@ -25,7 +25,7 @@ use std::sync::{
 };
 
 pub(crate) use report::Judge;
-pub(crate) use tasks::ignore_this_thread;
+pub(crate) use tasks::{ignore_this_thread, root_is_watched};
 use tracing::{
     Event, Subscriber,
     span::{Attributes, Id},
@@ -146,8 +146,13 @@ where
         }
     }
 
-    fn on_exit(&self, id: &Id, _: Context<'_, S>) {
-        tasks::exit(id.into_u64());
+    fn on_exit(&self, id: &Id, context: Context<'_, S>) {
+        if tasks::exit(id.into_u64())
+            && let Some(span) = context.span(id)
+            && let Some(task) = span.extensions().get::<TaskSpan>()
+        {
+            task.retire();
+        }
     }
 
     fn on_close(&self, id: Id, context: Context<'_, S>) {
@@ -158,7 +163,7 @@ where
         if let Some(task) = extensions.get::<TaskSpan>()
             && task.layer == self.number
         {
-            task.ended();
+            task.retire();
         }
         if let Some(Operation::Lock(attempt)) = self.mark(&extensions) {
             attempt.ends();

@@ -8,7 +8,10 @@
 
 use std::{
     cell::{Cell, RefCell},
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
 };
 
 use super::{fields::Spawn, holding::Holding};
@@ -38,6 +41,8 @@ pub(super) struct TaskSpan {
     /// from the first poll on.
     entry: OnceLock<Option<&'static Task>>,
     holding: OnceLock<Arc<Holding>>,
+    /// Somebody else counts its polls after all.
+    retired: AtomicBool,
 }
 
 impl TaskSpan {
@@ -64,6 +69,7 @@ impl TaskSpan {
             parent: slots::known().and_then(Slot::current).map_or(0, Task::id),
             entry: OnceLock::new(),
             holding: OnceLock::new(),
+            retired: AtomicBool::new(false),
         })
     }
 
@@ -78,6 +84,9 @@ impl TaskSpan {
     }
 
     fn entry(&self, slot: &'static Slot) -> Option<&'static Task> {
+        if self.retired.load(Relaxed) {
+            return None;
+        }
         *self.entry.get_or_init(|| {
             let hooked = slot.current().filter(|task| task.id() == self.id);
             if let Some(task) = hooked {
@@ -97,9 +106,11 @@ impl TaskSpan {
         })
     }
 
-    /// The task's span has closed: it has ended.
-    pub(super) fn ended(&self) {
-        if let Some(&Some(task)) = self.entry.get() {
+    /// The entry is needed no more: the task has ended, or has another one.
+    pub(super) fn retire(&self) {
+        if let Some(&Some(task)) = self.entry.get()
+            && !self.retired.swap(true, Relaxed)
+        {
             slots::end(task);
         }
     }
@@ -112,6 +123,8 @@ struct Entered {
     counted: bool,
     /// Nobody has asked yet which poll this is.
     fresh: Cell<bool>,
+    /// A wrapper counts its polls from now on.
+    gives_way: Cell<bool>,
 }
 
 thread_local! {
@@ -136,6 +149,7 @@ pub(super) fn enter(span: u64, task: &TaskSpan) {
         span,
         counted: entry.is_some(),
         fresh: Cell::new(true),
+        gives_way: Cell::new(false),
     };
     let noted = ENTERED.try_with(|all| all.try_borrow_mut().map(|mut all| all.push(entered)));
     if let (Ok(Ok(())), Some(entry)) = (noted, entry) {
@@ -143,17 +157,37 @@ pub(super) fn enter(span: u64, task: &TaskSpan) {
     }
 }
 
-/// The span `span` is left; which need not be that of a task.
-pub(super) fn exit(span: u64) {
+/// The span `span` is left; which need not be that of a task. Tells whether it is that of
+/// one that gives way.
+pub(super) fn exit(span: u64) -> bool {
     let left = ENTERED.try_with(|all| {
         let mut all = all.try_borrow_mut().ok()?;
         all.pop_if(|entered| entered.span == span)
     });
-    if let Ok(Some(left)) = left
-        && left.counted
+    let Ok(Some(left)) = left else { return false };
+    if left.counted
         && let Some(slot) = slots::known()
     {
         slot.leave();
+    }
+    left.gives_way.get()
+}
+
+/// The root that is polled for the first time is that of the `block_on` around it, and
+/// counts its polls itself.
+pub(crate) fn root_is_watched() {
+    let is_root = slots::known()
+        .and_then(Slot::current)
+        .is_some_and(|task| task.kind() == Kind::BlockOn);
+    if is_root {
+        // While the thread ends nothing is left to give way.
+        let _ = ENTERED.try_with(|all| {
+            if let Ok(all) = all.try_borrow()
+                && let Some(entered) = all.last()
+            {
+                entered.gives_way.set(entered.counted);
+            }
+        });
     }
 }
 

@@ -257,6 +257,10 @@ impl Watch {
 
     fn first_in(&mut self, slot: &'static Slot, inside: Inside) {
         let Entry::Own(own) = self.entry else { return };
+        #[cfg(feature = "layer")]
+        if own.kind() == Kind::BlockOn {
+            crate::layer::root_is_watched();
+        }
         if own.is_detached() {
             let around = hooked(slot, inside);
             let around = around.or_else(|| slot.current().filter(|_| slot.is_inside(inside)));
