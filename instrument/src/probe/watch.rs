@@ -411,7 +411,6 @@ mod tests {
 
     #[test]
     fn futures_are_named_after_their_functions() {
-        #[expect(non_camel_case_types, reason = "as the macro names it")]
         enum __AsyncwatchFn {}
         impl WatchedFn for __AsyncwatchFn {
             const NAME: &'static str = "f";
