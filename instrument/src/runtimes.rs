@@ -105,8 +105,10 @@ fn learn_name(id: u64, handle: &Handle) {
     if !unknown {
         return;
     }
+    // The thread of a `current_thread` runtime is the program's, and so is its name.
+    let has_threads = handle.runtime_flavor() == RuntimeFlavor::MultiThread;
     let of_threads = || {
-        tokio::runtime::worker_index()?;
+        tokio::runtime::worker_index().filter(|_| has_threads)?;
         let thread = std::thread::current();
         let name = thread.name()?;
         (!TOKIOS_NAMES.contains(&name)).then(|| name.to_owned())
@@ -263,7 +265,7 @@ mod tests {
         let runtimes = [
             build(multi().worker_threads(1).name("io")),
             build(multi().worker_threads(1).thread_name("database")),
-            build(multi().worker_threads(1)),
+            build(&mut tokio::runtime::Builder::new_current_thread()),
         ];
         let names = runtimes.each_ref().map(|runtime| {
             let _inside = runtime.enter();

@@ -77,14 +77,12 @@ fn a_closure_that_is_awaited_or_ends_soon_outlives_nobody() {
 
 #[test]
 fn workers_of_several_runtimes_are_told_apart() {
-    let checked = Check::of("runtimes").run();
-    checked.exits(1).blames_the_marked_lines();
-    for (line, worker) in lines("runtimes", "CULPRIT") {
-        let findings = checked.findings();
-        let finding = findings
-            .iter()
-            .find(|finding| finding["culprit"]["line"] == line)
-            .expect("each line is blamed");
-        assert_eq!(finding["worker"], worker.as_str(), "{checked}");
+    for (line, mark) in lines("runtimes", "CULPRIT") {
+        let (runtime, worker) = mark.split_once(": ").expect("runtime and worker");
+        let checked = Check::of("runtimes").args(&[runtime]).run();
+        checked.exits(1);
+        let finding = checked.only();
+        assert_eq!(finding["culprit"]["line"], line, "{checked}");
+        assert_eq!(finding["worker"], worker, "{checked}");
     }
 }

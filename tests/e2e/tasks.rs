@@ -23,9 +23,11 @@ fn tasks_dropped_before_their_end_are_told_with_the_reason_if_asked_for() {
     let checked = Check::of("dropped_pending")
         .with(&["--warn", "task-dropped-pending"])
         .run();
-    checked.exits(0).blames_the_marked_lines();
+    checked.exits(0);
     let told = checked.findings();
-    for (line, why) in lines("dropped_pending", "CULPRIT") {
+    let marked = lines("dropped_pending", "CULPRIT");
+    assert_eq!(told.len(), marked.len(), "{checked}");
+    for (line, why) in marked {
         let mut here = told
             .iter()
             .filter(|finding| finding["culprit"]["line"] == line);

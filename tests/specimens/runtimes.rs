@@ -1,10 +1,10 @@
 //! Three runtimes in one program: one with a name, one whose threads have one, and one
 //! on the thread `main`.
 //!
-//! Expected: one `slow-poll` at each culprit line, each on the thread and runtime that
-//! stand behind it.
+//! Which of them blocks, the argument says. Expected: one `slow-poll` at its culprit line,
+//! on the thread and runtime that stand behind it.
 
-use std::{thread, time::Duration};
+use std::{env, thread, time::Duration};
 
 use asyncwatch::RuntimeBuilderExt;
 use tokio::{
@@ -27,20 +27,24 @@ fn main() {
         let task = runtime.spawn(asyncwatch::WatchExt::watched(std::future::ready(())));
         runtime.block_on(task).expect("the task ends well");
     }
-    wait_for(&io, || {
-        thread::sleep(Duration::from_millis(300)); // CULPRIT worker 0 of runtime `io`
-    });
-    wait_for(&database, || {
-        thread::sleep(Duration::from_millis(300)); // CULPRIT worker 0 of runtime `database`
-    });
-    let set = LocalSet::new();
-    let task = set.run_until(async {
-        let task = asyncwatch::spawn_local(async {
-            thread::sleep(Duration::from_millis(300)); // CULPRIT thread `main` of runtime 3
-        });
-        task.await.expect("the task ends well");
-    });
-    local.block_on(task);
+    match env::args().nth(1).as_deref() {
+        Some("io") => wait_for(&io, || {
+            thread::sleep(Duration::from_millis(300)); // CULPRIT io: worker 0 of runtime `io`
+        }),
+        Some("database") => wait_for(&database, || {
+            thread::sleep(Duration::from_millis(300)); // CULPRIT database: worker 0 of runtime `database`
+        }),
+        _ => {
+            let set = LocalSet::new();
+            let task = set.run_until(async {
+                let task = asyncwatch::spawn_local(async {
+                    thread::sleep(Duration::from_millis(300)); // CULPRIT local: worker 0 of runtime 3
+                });
+                task.await.expect("the task ends well");
+            });
+            local.block_on(task);
+        }
+    }
 }
 
 fn watched(builder: &mut Builder) -> Runtime {

@@ -55,7 +55,7 @@ pub(crate) fn pending(task: &'static Task, source: Source) {
         Source::Hooks | Source::Future => site.count_dropped(),
     };
     let traced = earlier < TRACED_PER_SITE && !std::thread::panicking();
-    if !traced || !settings::wants(Code::TaskDroppedPending) {
+    if !traced || task.is_detached() || !settings::wants(Code::TaskDroppedPending) {
         return;
     }
     crate::task_dropped(Dropped {

@@ -91,7 +91,7 @@ impl Idle {
             };
             let (runtime, example) = (task.runtime(), TaskIdentity::of(task));
             // It may have ended, and its entry be another's by now.
-            if seen.id != 0 && task.id() == seen.id {
+            if seen.id != 0 && task.id() == seen.id && !task.is_detached() {
                 let living = found.entry((site.id, runtime)).or_insert(Living {
                     site,
                     runtime,
