@@ -11,7 +11,8 @@ use tokio::task::{block_in_place, yield_now};
 
 #[asyncwatch::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() {
-    let task = asyncwatch::spawn(sum_up());
+    let rounds = rounds_in(Duration::from_millis(1_500));
+    let task = asyncwatch::spawn(sum_up(rounds));
     task.await.expect("the task ends well");
     let task = asyncwatch::spawn(sum_up_in_pieces());
     task.await.expect("the task ends well");
@@ -19,9 +20,16 @@ async fn main() {
     task.await.expect("the task ends well");
 }
 
-async fn sum_up() {
-    let enough = cpu_time() + Duration::from_millis(1_200);
-    while cpu_time() < enough {
+/// How often to [`compute`] for so much CPU time: so that the task need not look at a
+/// clock, which is where a thread without a CPU is seen most.
+fn rounds_in(amount: Duration) -> u32 {
+    let began = cpu_time();
+    (0..50).for_each(|_| compute());
+    amount.div_duration_f64((cpu_time() - began) / 50) as u32
+}
+
+async fn sum_up(rounds: u32) {
+    for _ in 0..rounds {
         black_box((0..30_000_u64).fold(1, |sum, n| black_box(sum ^ n))); // CULPRIT
     }
 }
