@@ -40,7 +40,12 @@ pub(super) async fn run(
     }
     let mut first = None;
     for process in reported {
-        section.items.extend(of(&process));
+        for item in of(&process) {
+            // What one process of a test run says, the others mostly say, too.
+            if !section.items.iter().any(|known| known.what == item.what) {
+                section.push(item);
+            }
+        }
         first = first.or(Some(process.info));
     }
     Ok((section, first))

@@ -483,7 +483,12 @@ impl Worker {
         self.settled = Instant::now();
         self.written_at_once = 0;
         for left_out in self.pace.ended(self.settled) {
-            self.log.note(&left_out.of_a_minute());
+            let text = left_out.of_a_minute();
+            let addr = lock(&self.shared.process).addr.clone();
+            self.log.note(&match addr {
+                Some(addr) => format!("{text}; `asyncwatch {addr}` shows them all"),
+                None => text,
+            });
         }
         if !self.file.exists() {
             return;
