@@ -52,7 +52,7 @@ fn main() {
         info!("begins");
         trace!("in detail");
         tokio::spawn(async {
-            thread::sleep(Duration::from_millis(400)); // slow task
+            thread::sleep(Duration::from_secs(1)); // slow task
         })
         .await
         .expect("the task ends well");

@@ -11,7 +11,7 @@ use tokio::{
 };
 use tracing_subscriber::{layer::SubscriberExt, util::SubscriberInitExt};
 
-const LONG: Duration = Duration::from_millis(400);
+const LONG: Duration = Duration::from_secs(1);
 
 fn main() {
     tracing_subscriber::registry()
