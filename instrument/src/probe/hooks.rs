@@ -271,8 +271,16 @@ mod tasks {
         }
     }
 
+    thread_local! {
+        /// The last task that ended on this thread without an entry.
+        static UNKNOWN_END: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+    }
+
     fn spawned(meta: &TaskMeta<'_>) {
         let id = runtimes::number(meta.id());
+        if UNKNOWN_END.get() == id {
+            return;
+        }
         let spawner = slots::known();
         let task = slab::insert(&Birth {
             id,
@@ -326,7 +334,9 @@ mod tasks {
     /// tokio says so before the last end of a poll if the task ends in its own poll.
     fn ended(meta: &TaskMeta<'_>) {
         let Some(task) = pages::take(runtimes::number(meta.id())) else {
-            // The blocking pool and the worker loops end without having been spawned.
+            // The blocking pool and the worker loops end without having been spawned;
+            // and a task that is spawned on a runtime that shuts down ends first.
+            UNKNOWN_END.set(runtimes::number(meta.id()));
             return pool::closure_ended();
         };
         let polled_here = slots::known()
