@@ -108,12 +108,14 @@ impl Tasks {
         let polls_before = self.roots.get(&root.id).copied();
         let before = std::mem::take(&mut self.suspects);
         let living = self.take();
-        let mut left = suspects(living);
-        if polls_before.is_some_and(|before| root.polls <= before + 1) {
-            let known: Vec<u32> = left.iter().map(|left| left.living.site.id).collect();
-            let gone = |suspect: &Suspect| !known.contains(&suspect.living.site.id);
-            left.extend(before.into_iter().filter(gone));
-        }
+        let mut left = match polls_before {
+            // What `main` held has fallen since, and woken some of them.
+            Some(before_end) if root.polls <= before_end + 1 => before,
+            _ => Vec::new(),
+        };
+        let known: Vec<u32> = left.iter().map(|left| left.living.site.id).collect();
+        let new = |suspect: &Suspect| !known.contains(&suspect.living.site.id);
+        left.extend(suspects(living).into_iter().filter(new));
         left.iter()
             .filter(|suspect| [0, root.runtime].contains(&suspect.living.runtime))
             .map(Suspect::at_end)
