@@ -108,7 +108,7 @@ fn held(function: Function, size: u64) -> Option<(Place, String)> {
         function,
         file,
         line,
-    } = largest_held(function.name, size)?;
+    } = largest_held(function.name, function.defined.map(|(file, _)| file), size)?;
     let place = Place::Variable {
         function,
         file: file?.display().to_string(),

@@ -22,12 +22,13 @@ pub struct Held {
 /// The variable that makes up most of the future of `function`, an async function of
 /// this program whose future has `bytes` bytes (or a word or three less); of a function it awaits, if most of
 /// them are there. `None` where debug information does not tell without doubt.
+/// `file` is where the function is defined, if that is known: it makes the search short.
 ///
 /// Reads the debug information of the program's file: up to seconds, and twice its
 /// size in memory meanwhile; for a thread that nobody waits for.
 #[must_use]
-pub fn largest_held(function: &str, bytes: u64) -> Option<Held> {
-    crate::platform::largest_held(function, bytes)
+pub fn largest_held(function: &str, file: Option<&str>, bytes: u64) -> Option<Held> {
+    crate::platform::largest_held(function, file, bytes)
 }
 
 /// The directory in which the crate `krate` of this program was compiled: relative paths

@@ -199,7 +199,11 @@ impl SymbolTables {
 }
 
 /// `None`: debug information is not read on this system.
-pub(crate) fn largest_held(_function: &str, _bytes: u64) -> Option<crate::Held> {
+pub(crate) fn largest_held(
+    _function: &str,
+    _file: Option<&str>,
+    _bytes: u64,
+) -> Option<crate::Held> {
     None
 }
 

@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 /// the second or less that this takes.
 const SECTION_BYTES_MAX: usize = 128 << 20;
 /// The search ends here, without an answer.
-const TIME_MAX: Duration = Duration::from_millis(1_500);
+const TIME_MAX: Duration = Duration::from_secs(2);
 /// What a wrapper may add to a future: three words.
 const WRAPPER_BYTES_MAX: u64 = 24;
 /// Futures inside futures that are followed.
@@ -31,7 +31,7 @@ const DEPTH_MAX: usize = 32;
 type Bytes<'d> = EndianSlice<'d, LittleEndian>;
 
 /// See [`crate::largest_held`].
-pub(crate) fn largest_held(function: &str, bytes: u64) -> Option<Held> {
+pub(crate) fn largest_held(function: &str, file: Option<&str>, bytes: u64) -> Option<Held> {
     let sections = sections()?;
     let dwarf = sections.borrow(|bytes| EndianSlice::new(bytes, LittleEndian));
     let names: Vec<&str> = function
@@ -41,7 +41,12 @@ pub(crate) fn largest_held(function: &str, bytes: u64) -> Option<Held> {
     let [krate, .., name] = names[..] else {
         return None;
     };
-    let wanted = Wanted { krate, name, bytes };
+    let wanted = Wanted {
+        krate,
+        name,
+        file,
+        bytes,
+    };
     search(&dwarf, wanted)
 }
 
@@ -52,8 +57,8 @@ pub(crate) fn source_root(krate: &str) -> Option<PathBuf> {
     let mut units = dwarf.units();
     while let Ok(Some(header)) = units.next() {
         let unit = dwarf.unit(header).ok()?;
-        let name = unit.name?.to_string_lossy();
-        if may_be_of_crate(&name, krate) {
+        let name = unit.name.map(|name| name.to_string_lossy());
+        if name.is_some_and(|name| may_be_of_crate(&name, krate)) {
             return Some(PathBuf::from(&*unit.comp_dir?.to_string_lossy()));
         }
     }
@@ -72,10 +77,13 @@ fn sections() -> Option<gimli::DwarfSections<Vec<u8>>> {
 struct Wanted<'a> {
     krate: &'a str,
     name: &'a str,
+    /// The source file of the function.
+    file: Option<&'a str>,
     bytes: u64,
 }
 
-/// The answer that all units of the crate agree on.
+/// What the first unit says that has the code of the future, as long as all agree on
+/// which function is meant.
 fn search(dwarf: &Dwarf<Bytes<'_>>, wanted: Wanted<'_>) -> Option<Held> {
     let deadline = Instant::now() + TIME_MAX;
     let mut answer: Option<Held> = None;
@@ -83,16 +91,25 @@ fn search(dwarf: &Dwarf<Bytes<'_>>, wanted: Wanted<'_>) -> Option<Held> {
     while let Ok(Some(header)) = units.next() {
         let unit = dwarf.unit(header).ok()?;
         let name = unit.name.map(|name| name.to_string_lossy());
-        if !name.is_some_and(|name| may_be_of_crate(&name, wanted.krate)) {
+        if !name.is_some_and(|name| {
+            may_be_of_crate(&name, wanted.krate) && may_hold(&name, wanted.file)
+        }) {
             continue;
         }
         let reader = Reader::new(dwarf, &unit, deadline)?;
         for held in reader.answers(wanted) {
-            match &answer {
-                Some(known) if known.line.is_some() && held.line.is_none() => {}
-                Some(known) if known.line.is_some() && *known != held => return None,
-                _ => answer = Some(held),
+            if answer
+                .as_ref()
+                .is_some_and(|known| known.function != held.function)
+            {
+                return None;
             }
+            if answer.as_ref().is_none_or(|known| known.line.is_none()) {
+                answer = Some(held);
+            }
+        }
+        if answer.as_ref().is_some_and(|known| known.line.is_some()) {
+            break;
         }
     }
     answer
@@ -111,13 +128,28 @@ fn may_be_of_crate(unit: &str, krate: &str) -> bool {
     }
 }
 
+/// Whether a unit's crate can have the source `file`: it lies below the crate's root.
+fn may_hold(unit: &str, file: Option<&str>) -> bool {
+    let root = unit.split_once("/@/").map_or(unit, |(root, _)| root);
+    let directory = root.rsplit_once('/').map_or("", |(directory, _)| directory);
+    file.is_none_or(|file| file.starts_with(directory))
+}
+
 /// One compilation unit.
 struct Reader<'u, 'd> {
     dwarf: &'u Dwarf<Bytes<'d>>,
     unit: &'u Unit<Bytes<'d>>,
     /// The futures it describes, with the path they stand in.
     futures: HashMap<UnitOffset, Vec<String>>,
-    deadline: Instant,
+    /// The variables of their code.
+    variables: Vec<Variable>,
+}
+
+struct Variable {
+    /// Namespaces, and the function at the end.
+    path: Vec<String>,
+    name: String,
+    offset: UnitOffset,
 }
 
 /// A member of a structure.
@@ -129,7 +161,8 @@ struct Member {
 }
 
 impl<'u, 'd> Reader<'u, 'd> {
-    /// Lists the unit's futures; `None` when the time is up.
+    /// Lists the unit's futures and the variables of their code; `None` when the time is
+    /// up.
     fn new(
         dwarf: &'u Dwarf<Bytes<'d>>,
         unit: &'u Unit<Bytes<'d>>,
@@ -139,17 +172,20 @@ impl<'u, 'd> Reader<'u, 'd> {
             dwarf,
             unit,
             futures: HashMap::new(),
-            deadline,
+            variables: Vec::new(),
         };
         let mut futures = HashMap::new();
-        reader.walk(|path, entry| {
-            if entry.tag == DW_TAG_structure_type && is_future(&entry.name) {
-                let mut path = path.to_vec();
-                path.push(entry.name.clone());
-                futures.insert(entry.offset, path);
+        let mut variables = Vec::new();
+        reader.walk(deadline, |path, tag, offset, name| {
+            let in_future = || path.last().is_some_and(|function| is_code(function));
+            if tag == DW_TAG_structure_type && is_future(&name) {
+                futures.insert(offset, [path, &[name]].concat());
+            } else if tag == DW_TAG_variable && in_future() {
+                let path = path.to_vec();
+                variables.push(Variable { path, name, offset });
             }
         })?;
-        reader.futures = futures;
+        (reader.futures, reader.variables) = (futures, variables);
         Some(reader)
     }
 
@@ -241,22 +277,19 @@ impl<'u, 'd> Reader<'u, 'd> {
     fn place(&self, future: &[String], member: &Member) -> Option<(PathBuf, u32)> {
         let (env, around) = future.split_last()?;
         let code = env.replacen("_env#", "#", 1);
-        let mut place = None;
-        self.walk(|path, entry| {
-            let Some((inside, outside)) = path.get(around.len()..).and_then(<[_]>::split_first)
-            else {
-                return;
-            };
-            let is_variable = entry.tag == DW_TAG_variable
-                && entry.name == member.name
-                && outside.is_empty()
-                && same_code(inside, &code)
-                && path.starts_with(around);
-            if is_variable && self.reference(entry.offset, DW_AT_type) == Some(member.ty) {
-                place = place.take().or_else(|| self.declared(entry.offset));
-            }
-        })?;
-        place
+        self.variables
+            .iter()
+            .filter(|variable| {
+                variable.name == member.name
+                    && variable
+                        .path
+                        .split_last()
+                        .is_some_and(|(function, outside)| {
+                            outside == around && same_code(function, &code)
+                        })
+                    && self.reference(variable.offset, DW_AT_type) == Some(member.ty)
+            })
+            .find_map(|variable| self.declared(variable.offset))
     }
 
     fn declared(&self, offset: UnitOffset) -> Option<(PathBuf, u32)> {
@@ -371,49 +404,56 @@ impl<'u, 'd> Reader<'u, 'd> {
         Some(text.to_string_lossy().into_owned())
     }
 
-    /// Every entry with a name, with the namespaces and functions around it; `None`
-    /// when the time is up.
-    fn walk(&self, mut each: impl FnMut(&[String], &Entry)) -> Option<()> {
+    /// Every structure and variable with a name, with the namespaces and functions around
+    /// it; `None` when the time is up.
+    fn walk(
+        &self,
+        deadline: Instant,
+        mut each: impl FnMut(&[String], gimli::DwTag, UnitOffset, String),
+    ) -> Option<()> {
         let mut path: Vec<String> = Vec::new();
         let mut depths: Vec<isize> = Vec::new();
-        let mut entries = self.unit.entries();
+        let mut entries = self.unit.entries_raw(None).ok()?;
         let mut seen = 0_u32;
-        while let Some(entry) = entries.next_dfs().ok()? {
+        while !entries.is_empty() {
             seen += 1;
-            if seen.is_multiple_of(1 << 14) && Instant::now() >= self.deadline {
+            if seen.is_multiple_of(1 << 12) && Instant::now() >= deadline {
                 return None;
             }
-            while depths.last().is_some_and(|&depth| depth >= entry.depth()) {
+            let (offset, depth) = (entries.next_offset(), entries.next_depth());
+            let Some(abbreviation) = entries.read_abbreviation().ok()? else {
+                continue;
+            };
+            while depths.last().is_some_and(|&outer| outer >= depth) {
                 depths.pop();
                 path.pop();
             }
-            let tag = entry.tag();
+            let tag = abbreviation.tag();
             let around = tag == DW_TAG_namespace || tag == DW_TAG_subprogram;
-            if !around && tag != DW_TAG_structure_type && tag != DW_TAG_variable {
+            let in_code = path.last().is_some_and(|function| is_code(function));
+            let wanted =
+                around || tag == DW_TAG_structure_type || (tag == DW_TAG_variable && in_code);
+            if !wanted {
+                entries.skip_attributes(abbreviation.attributes()).ok()?;
                 continue;
             }
-            let Some(name) = entry
-                .attr_value(DW_AT_name)
-                .and_then(|name| self.text(name))
-            else {
-                continue;
-            };
-            let (offset, depth) = (entry.offset(), entry.depth());
-            let entry = Entry { tag, offset, name };
-            each(&path, &entry);
+            let mut name = None;
+            for &attribute in abbreviation.attributes() {
+                let attribute = entries.read_attribute(attribute).ok()?;
+                if attribute.name() == DW_AT_name {
+                    name = self.text(attribute.value());
+                }
+            }
+            let Some(name) = name else { continue };
             if around {
                 depths.push(depth);
-                path.push(entry.name);
+                path.push(name);
+            } else {
+                each(&path, tag, offset, name);
             }
         }
         Some(())
     }
-}
-
-struct Entry {
-    tag: gimli::DwTag,
-    offset: UnitOffset,
-    name: String,
 }
 
 /// Whether a future of `own` bytes has `bytes` with a wrapper around it.
@@ -425,6 +465,11 @@ fn is_size(own: Option<u64>, bytes: u64) -> bool {
 /// `{async_fn_env#0}`, `{async_block_env#0}<T>`.
 fn is_future(name: &str) -> bool {
     name.starts_with("{async_") && name.contains("_env#")
+}
+
+/// `{async_fn#0}`, `{async_block#0}<T>`.
+fn is_code(name: &str) -> bool {
+    name.starts_with("{async_")
 }
 
 /// Whether a function is the code of the future `code`; either may name its parameters.
@@ -481,7 +526,7 @@ mod tests {
         let future = calls(1);
         let bytes = size_of_val(&future) as u64;
         assert_eq!(finish(future), 2);
-        let held = largest_held(concat!(module_path!(), "::calls"), bytes);
+        let held = largest_held(concat!(module_path!(), "::calls"), Some(file!()), bytes);
         if !is_described() {
             assert_eq!(held, None);
             return;
@@ -494,9 +539,12 @@ mod tests {
 
     #[test]
     fn what_is_not_there_is_not_found() {
-        assert_eq!(largest_held(concat!(module_path!(), "::calls"), 1), None);
-        assert_eq!(largest_held("calls", 1), None);
-        assert_eq!(largest_held("", 1), None);
+        assert_eq!(
+            largest_held(concat!(module_path!(), "::calls"), None, 1),
+            None
+        );
+        assert_eq!(largest_held("calls", None, 1), None);
+        assert_eq!(largest_held("", None, 1), None);
     }
 
     #[test]
@@ -504,6 +552,11 @@ mod tests {
         assert!(may_be_of_crate("src/main.rs/@/app.5d1c2e09-cgu.0", "app"));
         assert!(!may_be_of_crate("src/lib.rs/@/apple.5d1c2e09-cgu.0", "app"));
         assert!(may_be_of_crate("src/main.rs/@/f4ye0ztzmhju2uqy", "app"));
+        assert!(may_hold("src/main.rs/@/f4ye0", Some("src/routes/mod.rs")));
+        assert!(!may_hold(
+            "other/src/main.rs/@/f4ye0",
+            Some("src/routes/mod.rs")
+        ));
         let std = "/rustc/5980/library/std/src/lib.rs/@/std.a9b8-cgu.0";
         assert!(!may_be_of_crate(std, "app"));
         let downloaded = "/home/me/.cargo/registry/src/index/x-1.0.0/src/lib.rs/@/f4ye0";
