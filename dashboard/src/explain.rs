@@ -94,7 +94,7 @@ mod tests {
             let titles: Vec<&str> = code
                 .explain()
                 .lines()
-                .filter(|line| line.starts_with('#'))
+                .filter(|line| line.starts_with("# ") || line.starts_with("## "))
                 .collect();
             assert_eq!(titles[0], format!("# {code}"));
             assert_eq!(
