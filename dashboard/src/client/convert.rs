@@ -304,6 +304,7 @@ fn frame(wire: v1::Frame) -> findings::Frame {
         user: wire.user,
         offset: (!wire.module.is_empty()).then_some(wire.offset),
         module: known(&wire.module, PATH_MAX),
+        ..findings::Frame::default()
     }
 }
 

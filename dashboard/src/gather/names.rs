@@ -60,9 +60,12 @@ fn named(frame: Frame, objects: &mut Objects) -> Vec<Frame> {
     if symbols.is_empty() {
         return vec![frame];
     }
+    let inlined = symbols.len() - 1;
     symbols
         .into_iter()
-        .map(|symbol| Frame {
+        .enumerate()
+        .map(|(at, symbol)| Frame {
+            inlined: at < inlined,
             function: symbol.function,
             file: symbol.file.map(|file| file.display().to_string()),
             line: symbol.line,

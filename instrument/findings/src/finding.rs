@@ -153,6 +153,9 @@ pub struct Frame {
     /// Part of the user's own workspace: not std, not a dependency, not us.
     #[serde(default)]
     pub user: bool,
+    /// Inlined into the frame that follows: not a call of its own.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub inlined: bool,
     /// The object file the address lies in, where no symbol is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub module: Option<String>,

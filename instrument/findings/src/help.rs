@@ -81,6 +81,12 @@ pub(crate) fn help_at(
     known.or_else(|| generic(class)).map(str::to_owned)
 }
 
+/// Whether one of these calls is known to take long while it computes.
+pub(crate) fn is_known_slow(called: &[Frame]) -> bool {
+    let known = |frame: &Frame| advice(&frame_name(frame), Some(Class::Cpu)).is_some();
+    called.iter().any(known)
+}
+
 fn advice(function: &str, class: Option<Class>) -> Option<&'static Advice> {
     let fits = |advice: &&Advice| advice.class.is_none() || advice.class == class;
     TABLE

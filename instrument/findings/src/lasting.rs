@@ -13,6 +13,7 @@ use std::time::Duration;
 use crate::{
     Frame, Stack,
     frames::{is_derived, poll_end},
+    help::is_known_slow,
 };
 
 /// The frame that the computing of a poll leads to.
@@ -25,9 +26,11 @@ pub(crate) struct Lasting {
     pub(crate) loops: bool,
 }
 
-/// Times that a call must have been away, to be no mere misattribution of one
-/// instruction.
-const ABSENCES_MIN: usize = 2;
+/// Times that an inlined call must have been away, and one sample in how many: single
+/// instructions of it may be told as its caller's. So may a known slow function be away
+/// now and then in earnest, and still be what takes the time.
+const ABSENCES_MIN: usize = 3;
+const SAMPLES_PER_AWAY_MAX: usize = 20;
 /// Samples per absence: more of them are a phase of its own, such as another long
 /// call in the same function.
 const ABSENCE_SAMPLES_MAX: usize = 2;
@@ -171,7 +174,26 @@ fn came_and_went(
         absences += usize::from(is_away && !was_away);
         was_away = is_away;
     }
-    absences >= ABSENCES_MIN && away <= absences * ABSENCE_SAMPLES_MAX
+    let is_enough = if needs_many(call, depth + 1) {
+        absences >= ABSENCES_MIN && away * SAMPLES_PER_AWAY_MAX >= here.len()
+    } else {
+        absences > 0
+    };
+    is_enough && away <= absences * ABSENCE_SAMPLES_MAX
+}
+
+/// Whether the call at `depth` is inlined, or leads to a function that is known to be
+/// slow, in most samples.
+fn needs_many(call: &[Sample<'_>], depth: usize) -> bool {
+    let of_many = |sample: &&Sample<'_>| {
+        let inlined = sample.function(depth).is_some_and(|frame| frame.inlined);
+        let called = sample
+            .frames
+            .last()
+            .map_or(&[][..], |&at| &sample.all[..at]);
+        inlined || is_known_slow(called)
+    };
+    call.iter().filter(of_many).count() * 2 > call.len()
 }
 
 #[cfg(test)]
@@ -180,8 +202,18 @@ mod tests {
     use crate::frames::tests::parse;
 
     /// One letter per sample; each stands for a stack.
-    fn check(order: &str, stacks: &[(char, &str)]) -> Option<(u32, bool)> {
-        let stacks: Vec<Stack> = stacks
+    fn check(order: &str, letters: &[(char, &str)]) -> Option<(u32, bool)> {
+        told(&stacks(order, letters))
+    }
+
+    fn told(stacks: &[Stack]) -> Option<(u32, bool)> {
+        let lasting = lasting(stacks)?;
+        let frame = &stacks[lasting.stack].frames[lasting.frame];
+        Some((frame.line.expect("a line"), lasting.loops))
+    }
+
+    fn stacks(order: &str, letters: &[(char, &str)]) -> Vec<Stack> {
+        letters
             .iter()
             .map(|&(letter, text)| {
                 let seen: Vec<u32> = order
@@ -195,10 +227,7 @@ mod tests {
                     seen,
                 }
             })
-            .collect();
-        let lasting = lasting(&stacks)?;
-        let frame = &stacks[lasting.stack].frames[lasting.frame];
-        Some((frame.line.expect("a line"), lasting.loops))
+            .collect()
     }
 
     const HANDLE: &str = "core::hash::impls::hash | /rustc/1/library/core/src/hash/mod.rs:9\n\
@@ -221,8 +250,30 @@ mod tests {
         assert_eq!(check("hhhhhhhhhhhh", LOOP), Some((20, false)));
         // Before and after it prove nothing.
         assert_eq!(check("nnhhhhhhhhhhhhnn", LOOP), Some((20, false)));
-        // One sample elsewhere may be an instruction that was attributed wrongly.
-        assert_eq!(check("hhhhhhnhhhhhh", LOOP), Some((20, false)));
+    }
+
+    #[test]
+    fn one_absence_proves_it_unless_the_call_is_inlined() {
+        assert_eq!(check("hhhhhhnhhhhhh", LOOP), Some((27, true)));
+        let inlined = |order| {
+            let mut stacks = stacks(order, LOOP);
+            for frame in stacks.iter_mut().flat_map(|stack| &mut stack.frames) {
+                frame.inlined = frame.function == "app::handle_packet";
+            }
+            told(&stacks)
+        };
+        assert_eq!(inlined("hhhhhhnhhhhhhnhhhh"), Some((20, false)));
+        assert_eq!(inlined("hhhhhhnhhhnhhhnhhhh"), Some((27, true)));
+    }
+
+    #[test]
+    fn a_known_slow_call_stays_to_blame_when_others_stand_beside_it() {
+        let hash = "bcrypt::hash | /home/me/.cargo/registry/src/i/bcrypt-0.17.1/src/lib.rs:9\n\
+            app::check | /home/me/app/src/main.rs:20\n\
+            app::all::{async_fn#0} | /home/me/app/src/main.rs:27";
+        let log = "app::all::{async_fn#0} | /home/me/app/src/main.rs:26";
+        let stacks = [('h', hash), ('l', log)];
+        assert_eq!(check("hhhhhhlhhhhhhhhlhhhh", &stacks), Some((20, false)));
     }
 
     #[test]

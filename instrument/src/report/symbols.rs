@@ -24,7 +24,10 @@ impl Symbols {
     pub(super) fn resolve(&mut self, stack: &RawStack) -> Vec<Frame> {
         let mut frames = Vec::new();
         for &address in &stack.addresses {
-            frames.extend(self.symboliser.resolve(address).iter().map(named));
+            let symbols = self.symboliser.resolve(address);
+            let inlined = symbols.len().saturating_sub(1);
+            let named = |(at, symbol): (usize, &Symbol)| named(symbol, at < inlined);
+            frames.extend(symbols.iter().enumerate().map(named));
             if frames.len() >= FRAMES_MAX {
                 break;
             }
@@ -57,8 +60,9 @@ impl Symbols {
     }
 }
 
-fn named(symbol: &Symbol) -> Frame {
+fn named(symbol: &Symbol, inlined: bool) -> Frame {
     Frame {
+        inlined,
         function: symbol.function.clone(),
         file: symbol.file.as_ref().map(|file| file.display().to_string()),
         line: symbol.line,

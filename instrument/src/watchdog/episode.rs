@@ -374,23 +374,29 @@ impl Episode {
         if self.taken >= SAMPLES_MAX {
             return;
         }
-        let Some(taken) = glance.stack() else { return };
-        let sample = Sample {
-            weight: held.saturating_sub(self.last_sample_at),
-            stack: taken.stack,
-            syscall: taken.syscall,
-            nested: inner.origins.len(),
+        let stacks = glance.stacks();
+        let Ok(count @ 1..) = u32::try_from(stacks.len()) else {
+            return;
         };
+        let weight = held.saturating_sub(self.last_sample_at) / count;
         self.taken += 1;
         self.last_sample_at = held;
-        if inner.origins.is_empty() {
-            self.samples.push(sample);
-        } else {
-            self.unsettled.push(Unsettled {
-                inside: inner.origins.clone(),
-                asleep: is_asleep(seen.activity),
-                sample,
-            });
+        for taken in stacks {
+            let sample = Sample {
+                weight,
+                stack: taken.stack,
+                syscall: taken.syscall,
+                nested: inner.origins.len(),
+            };
+            if inner.origins.is_empty() {
+                self.samples.push(sample);
+            } else {
+                self.unsettled.push(Unsettled {
+                    inside: inner.origins.clone(),
+                    asleep: is_asleep(seen.activity),
+                    sample,
+                });
+            }
         }
     }
 

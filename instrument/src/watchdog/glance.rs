@@ -3,7 +3,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use asyncwatch_stack::{Activity, CaptureError, Capturer, Faults, Lock, RawStack, Still, Usage};
+use asyncwatch_stack::{
+    Activity, CaptureError, Capturer, Faults, How, Lock, RawStack, Still, Usage,
+};
 
 use crate::{
     clock::{self, Ticks},
@@ -14,6 +16,10 @@ use crate::{
     },
 };
 
+/// Stacks taken at one look of a thread that computes. A loop of many short calls is
+/// told from one long call by samples outside of the call, which may be few in a
+/// hundred; each costs the thread some microseconds.
+const BURST: usize = 6;
 /// Between searches for the holder of a lock: each may look at all threads.
 const BETWEEN_SEARCHES: Duration = Duration::from_millis(50);
 
@@ -25,8 +31,8 @@ pub(super) struct Glance<'a> {
     /// When a holder was last searched for.
     searched: &'a mut Ticks,
     seen: Option<Seen>,
-    /// `Some(None)` once a stack was asked for and could not be had.
-    stack: Option<Option<Taken>>,
+    /// Empty once they were asked for and could not be had.
+    stacks: Option<Vec<Taken>>,
 }
 
 /// What costs little.
@@ -67,7 +73,7 @@ impl<'a> Glance<'a> {
             capturer,
             searched,
             seen: None,
-            stack: None,
+            stacks: None,
         }
     }
 
@@ -87,12 +93,24 @@ impl<'a> Glance<'a> {
         self.seen.clone()
     }
 
-    /// `None` if it could not be had.
-    pub(super) fn stack(&mut self) -> Option<Taken> {
-        if self.stack.is_none() {
-            self.stack = Some(self.capture());
+    /// What is on its stack, several times over if it computes; none if that could not
+    /// be had.
+    pub(super) fn stacks(&mut self) -> Vec<Taken> {
+        if let Some(known) = &self.stacks {
+            return known.clone();
         }
-        self.stack.clone().flatten()
+        let mut stacks: Vec<Taken> = self.capture().into_iter().collect();
+        let computes = stacks
+            .first()
+            .is_some_and(|taken| taken.stack.how == How::Signal);
+        while computes && stacks.len() < BURST {
+            match self.capture() {
+                Some(taken) if taken.stack.how == How::Signal => stacks.push(taken),
+                _ => break,
+            }
+        }
+        self.stacks = Some(stacks.clone());
+        stacks
     }
 
     fn capture(&mut self) -> Option<Taken> {
