@@ -240,10 +240,9 @@ mod tests {
         );
         assert_eq!(
             said(|| runtime().block_on(async {
-                drop(
-                    std::net::TcpListener::bind("127.0.0.1:0")
-                        .and_then(tokio::net::TcpListener::from_std),
-                );
+                let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+                listener.set_nonblocking(true).expect("set");
+                drop(tokio::net::TcpListener::from_std(listener));
             })),
             "needs a runtime with I/O"
         );

@@ -410,10 +410,18 @@ mod tests {
         wakes
     }
 
+    struct Nobody;
+
+    impl Wake for Nobody {
+        fn wake(self: Arc<Self>) {}
+    }
+
     fn poll(wakes: &mut Wakes, work: impl FnMut(&mut Context<'_>) -> Poll<()>) -> Poll<()> {
         let slot = slots::current().expect("a slot");
         let future = std::pin::pin!(std::future::poll_fn(work));
-        wakes.poll(future, &mut Context::from_waker(Waker::noop()), slot)
+        let new = || Waker::from(Arc::new(Nobody));
+        let outer = wakes.note.inner.get_or_init(new).clone();
+        wakes.poll(future, &mut Context::from_waker(&outer), slot)
     }
 
     #[test]
