@@ -25,13 +25,14 @@ pub enum Variant {
     ExactSpawn,
     ExactClient,
     TokioMetrics,
+    Layer,
     TracedTokio,
     ConsoleSubscriber,
     TokioBlocked,
 }
 
 impl Variant {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Bare,
         Self::Off,
         Self::Light,
@@ -39,6 +40,7 @@ impl Variant {
         Self::ExactSpawn,
         Self::ExactClient,
         Self::TokioMetrics,
+        Self::Layer,
         Self::TracedTokio,
         Self::ConsoleSubscriber,
         Self::TokioBlocked,
@@ -53,6 +55,7 @@ impl Variant {
             Self::ExactSpawn => "exact-spawn",
             Self::ExactClient => "exact-client",
             Self::TokioMetrics => "tokio-metrics",
+            Self::Layer => "layer",
             Self::TracedTokio => "traced-tokio",
             Self::ConsoleSubscriber => "console-subscriber",
             Self::TokioBlocked => "tokio-blocked",
@@ -67,7 +70,7 @@ impl Variant {
     pub const fn is_peer(self) -> bool {
         matches!(
             self,
-            Self::TracedTokio | Self::ConsoleSubscriber | Self::TokioBlocked
+            Self::Layer | Self::TracedTokio | Self::ConsoleSubscriber | Self::TokioBlocked
         )
     }
 

@@ -109,19 +109,18 @@ pub fn never_yielded(task: Option<&TaskRef>, wall: Duration, ongoing: bool) -> S
 /// once, and how long the longest waited or, if that is `ongoing`, has waited so far.
 pub fn async_contention(lock: &str, waiting: usize, longest: Duration, ongoing: bool) -> String {
     let longest = humanise(longest);
-    let (held, wait) = match (waiting, ongoing) {
-        (..=1, true) => ("holds", format!("a task has waited {longest} for a")),
-        (..=1, false) => ("held", format!("a task waited {longest} for a")),
-        (n, true) => (
-            "holds",
-            format!("{n} tasks queue, the longest for {longest}, for a"),
-        ),
-        (n, false) => (
-            "held",
-            format!("{n} tasks queued, the longest for {longest}, for a"),
-        ),
+    let wait = match (waiting, ongoing) {
+        (..=1, true) => format!("a task has waited {longest}"),
+        (..=1, false) => format!("a task waited {longest}"),
+        (n, true) => format!("{n} tasks queue, the longest for {longest},"),
+        (n, false) => format!("{n} tasks queued, the longest for {longest},"),
     };
-    format!("{wait} `{lock}` that another task {held} while it awaited something")
+    let held = if ongoing {
+        "holds while it awaits"
+    } else {
+        "held while it awaited"
+    };
+    format!("{wait} for a `{lock}` that another task {held} something")
 }
 
 /// One sentence about an interval that made up for missed ticks.

@@ -5,7 +5,7 @@
 //! that hold a lock, and no more often than [`Budget`] allows.
 
 use std::sync::{
-    Mutex, PoisonError,
+    Arc, Mutex, PoisonError,
     atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
 };
 
@@ -17,6 +17,14 @@ use crate::clock::{self, Ticks};
 const STACKS_MAX: usize = 3;
 const FRAMES_MAX: usize = 64;
 
+/// Locks that are held now, in the whole program.
+static HELD: AtomicU32 = AtomicU32::new(0);
+
+/// Whether any task holds a lock. If not, nobody need look which one suspends.
+pub(super) fn any_lock_is_held() -> bool {
+    HELD.load(Relaxed) > 0
+}
+
 /// The locks of one task.
 #[derive(Debug, Default)]
 pub(super) struct Holding {
@@ -25,18 +33,31 @@ pub(super) struct Holding {
     budget: Budget,
 }
 
+/// One of them, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Taken(Arc<Holding>);
+
+impl Taken {
+    pub(super) fn new(holding: Arc<Holding>) -> Taken {
+        holding.locks.fetch_add(1, Relaxed);
+        HELD.fetch_add(1, Relaxed);
+        Taken(holding)
+    }
+
+    /// What the task awaited last.
+    pub(super) fn awaits(&self) -> Vec<RawStack> {
+        self.0.awaits()
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        self.0.locks.fetch_sub(1, Relaxed);
+        HELD.fetch_sub(1, Relaxed);
+    }
+}
+
 impl Holding {
-    pub(super) fn take(&self) {
-        self.locks.fetch_add(1, Relaxed);
-    }
-
-    pub(super) fn let_go(&self) {
-        // A lock may have been given up for lost before.
-        let _ = self
-            .locks
-            .fetch_update(Relaxed, Relaxed, |locks| locks.checked_sub(1));
-    }
-
     pub(super) fn holds_any(&self) -> bool {
         self.locks.load(Relaxed) > 0
     }
@@ -56,8 +77,7 @@ impl Holding {
         }
     }
 
-    /// What it awaited last.
-    pub(super) fn awaits(&self) -> Vec<RawStack> {
+    fn awaits(&self) -> Vec<RawStack> {
         self.awaits
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

@@ -16,7 +16,7 @@ use std::sync::{
 use asyncwatch_stack::RawStack;
 
 use super::{
-    holding::{Budget, Holding},
+    holding::{Budget, Holding, Taken},
     signals::{self, Signal},
 };
 use crate::{
@@ -57,7 +57,7 @@ struct Hold {
     polls: u64,
     /// When somebody else took the lock, so that this is over, though nobody said so.
     overtaken: bool,
-    holding: Option<Arc<Holding>>,
+    holding: Option<Taken>,
 }
 
 /// A task, and the means to see whether it still is that.
@@ -161,21 +161,12 @@ impl Lock {
     pub(super) fn taken(&self, who: Option<Who>, exclusive: bool, holding: Option<Arc<Holding>>) {
         let now = clock::now();
         let mut holds = self.holds();
-        holds.retain(|hold| {
-            let gone = hold.overtaken;
-            if gone && let Some(holding) = &hold.holding {
-                holding.let_go();
-            }
-            !gone
-        });
+        holds.retain(|hold| !hold.overtaken);
         for hold in holds.iter_mut() {
             hold.overtaken = exclusive || hold.exclusive;
         }
         if holds.len() == HOLDS_MAX {
             return;
-        }
-        if let Some(holding) = &holding {
-            holding.take();
         }
         holds.push(Hold {
             who,
@@ -186,7 +177,7 @@ impl Lock {
                 .unwrap_or(0),
             polls: who.and_then(|who| who.polls()).unwrap_or(0),
             overtaken: false,
-            holding,
+            holding: holding.map(Taken::new),
         });
     }
 
@@ -206,18 +197,11 @@ impl Lock {
             // A guard that another task was given; or the lock has changed hands already.
             return holds.retain(|hold| {
                 let ns = clock::to_ns(now.saturating_sub(hold.since));
-                let gone = hold.exclusive == exclusive && exclusive && ns > OVERTAKEN_NS;
-                if gone && let Some(holding) = &hold.holding {
-                    holding.let_go();
-                }
-                !gone
+                !(hold.exclusive && exclusive && ns > OVERTAKEN_NS)
             });
         };
         let hold = holds.remove(own);
         drop(holds);
-        if let Some(holding) = &hold.holding {
-            holding.let_go();
-        }
         if self.waiting.load(Relaxed) > 0 {
             signals::push(Signal::Released {
                 lock: self.number,
@@ -250,10 +234,7 @@ impl Hold {
             since: self.since,
             until: now,
             idle: self.idle(present, now),
-            awaits: self
-                .holding
-                .as_ref()
-                .map_or_else(Vec::new, |holding| holding.awaits()),
+            awaits: self.holding.as_ref().map_or_else(Vec::new, Taken::awaits),
         }
     }
 

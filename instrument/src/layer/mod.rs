@@ -310,6 +310,9 @@ fn waker<S>(event: &Event<'_>, context: &Context<'_, S>)
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
+    if !holding::any_lock_is_held() {
+        return;
+    }
     let Some(current) = tasks::current_span() else {
         return;
     };

@@ -17,11 +17,7 @@ use std::{
 
 use asyncwatch_stack::Thread;
 
-use super::{
-    slab,
-    slot::{Base, Slot},
-    task::Task,
-};
+use super::slot::{Base, Slot};
 use crate::{clock::Ticks, drops, runtimes, self_test};
 
 /// 1,024 slots of about 1 KiB: 1 MiB if all are used.
@@ -169,14 +165,14 @@ pub(crate) fn runtime_here() -> u64 {
 
 /// Ends a task: now, or if this thread is polling it, with that poll.
 #[cfg(feature = "layer")]
-pub(crate) fn end(task: &'static Task) {
+pub(crate) fn end(task: &'static super::task::Task) {
     let polled_here = known()
         .and_then(Slot::current)
         .is_some_and(|current| std::ptr::eq(current, task));
     if polled_here {
         task.ending.store(true, Relaxed);
     } else {
-        slab::remove(task);
+        super::slab::remove(task);
     }
 }
 

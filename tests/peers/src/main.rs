@@ -1,4 +1,4 @@
-//! One measurement of a tool that needs tokio's `tracing` feature.
+//! One measurement of a tool, or of our layer, that needs tokio's `tracing` feature.
 //!
 //! `peers measure VARIANT LOAD MICROSECONDS` prints nanoseconds per operation, like the
 //! benchmark that calls it. The loads are the benchmark's own file.
@@ -48,6 +48,9 @@ fn measure(args: &[String]) -> Result<f64, String> {
 fn install(variant: &str) -> Result<(), String> {
     match variant {
         "traced-tokio" => {}
+        "layer" => tracing_subscriber::registry()
+            .with(asyncwatch::layer())
+            .init(),
         "console-subscriber" => {
             let console = console_subscriber::ConsoleLayer::builder()
                 .server_addr((Ipv4Addr::LOCALHOST, 0))

@@ -196,6 +196,28 @@ fn a_holder_is_told_with_what_it_does() {
 }
 
 #[test]
+fn a_queue_for_a_lock_is_told_by_its_length_and_its_longest_wait() {
+    let wait = Duration::from_millis(612);
+    assert_eq!(
+        async_contention("Mutex", 5, wait, false),
+        "5 tasks queued, the longest for 612 ms, for a `Mutex` that another task held while it awaited something"
+    );
+    assert_eq!(
+        async_contention("RwLock", 1, wait, true),
+        "a task has waited 612 ms for a `RwLock` that another task holds while it awaits something"
+    );
+}
+
+#[test]
+fn a_burst_is_told_by_its_ticks() {
+    let (within, stall) = (Duration::from_micros(120), Duration::from_secs(1));
+    assert_eq!(
+        timer_burst(20, within, stall),
+        "an interval ticked 20 times within 120 µs to make up for 1 s without a tick"
+    );
+}
+
+#[test]
 fn page_faults_are_told_where_they_took_the_time() {
     let cpu = Duration::from_millis(100);
     assert_eq!(page_faults(900, 3, cpu), None);
