@@ -241,14 +241,14 @@ impl Queue {
         held.retain(overlap);
         let holders = held.len();
         let held = held.into_iter().max_by_key(|held| held.idle)?;
-        let others = self.waiting.iter().filter_map(|w| w.stack.as_ref());
+        let mut others = self.waiting.iter().filter_map(|w| w.stack.as_ref());
         Some(Contended {
             lock: self.lock.clone(),
             waiting: self.most,
             wait: length,
             ongoing,
             waiter: wait.who,
-            stack: wait.stack.as_ref().or(others.last()).cloned(),
+            stack: wait.stack.as_ref().or_else(|| others.next_back()).cloned(),
             held,
             holders,
         })
