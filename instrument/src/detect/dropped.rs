@@ -90,7 +90,7 @@ impl Counted {
                     task: TaskIdentity {
                         id: 0,
                         kind: Kind::Task,
-                        name: "",
+                        name: row.name,
                         spawned_at: Some(site.location),
                     },
                     polls: None,

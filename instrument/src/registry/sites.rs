@@ -2,7 +2,7 @@
 //!
 //! A site is found by its place and the kind of task, in a
 //! fixed table that only grows; past [`SITES_MAX`] all further places share one
-//! site, and that is counted. Ended tasks live on in their site's numbers.
+//! site, and that is counted. The first spawn at a site leaves its stack, once. Ended tasks live on in their site's numbers.
 
 #![expect(unsafe_code, reason = "sites are handed through atomic pointers")]
 
@@ -18,6 +18,8 @@ use std::{
     },
 };
 
+use asyncwatch_stack::{RawStack, own_trace};
+
 use super::{
     names::Name,
     task::{BUCKETS, Kind, Task},
@@ -26,6 +28,8 @@ use crate::{drops, source::SourceLine};
 
 /// 4,096 sites of 384 bytes: 1.5 MiB at most, plus the table of 64 KiB.
 const SITES_MAX: usize = 4_096;
+/// Frames of a site's first spawn.
+const FRAMES_MAX: usize = 32;
 /// Twice the sites, so that probing stays short.
 const TABLE: usize = 2 * SITES_MAX;
 
@@ -41,6 +45,8 @@ pub(crate) struct Site {
     pub(crate) id: u32,
     pub(crate) location: SourceLine,
     pub(crate) kind: Kind,
+    /// The stack of the first spawn here: it names the function, and the file in full.
+    first: RawStack,
     name: AtomicPtr<Name>,
     /// The type name of the future that was last spawned here.
     type_name: AtomicPtr<Name>,
@@ -93,6 +99,15 @@ pub(crate) fn of(location: impl Into<SourceLine>, kind: Kind) -> &'static Site {
     }
 }
 
+/// The stacks of the first spawns at `location`, of each kind of task.
+pub(crate) fn first_spawns(location: SourceLine) -> impl Iterator<Item = &'static RawStack> {
+    SITES
+        .iter()
+        .filter_map(|site| Site::from_ptr(site.load(Acquire)))
+        .filter(move |site| site.location == location)
+        .map(|site| &site.first)
+}
+
 /// Copies of all sites.
 pub(crate) fn rows() -> Vec<SiteRow> {
     let others = (OTHERS.spawned.load(Relaxed) > 0).then(|| OTHERS.row());
@@ -141,6 +156,7 @@ impl Site {
             id,
             location,
             kind,
+            first: own_trace(FRAMES_MAX),
             name: AtomicPtr::new(ptr::null_mut()),
             type_name: AtomicPtr::new(ptr::null_mut()),
             spawned: AtomicU64::new(0),

@@ -12,7 +12,7 @@ use asyncwatch_findings::{
 use asyncwatch_stack::RawStack;
 
 use super::symbols::Symbols;
-use crate::{clock, settings, slow::TaskIdentity, source::SourceLine};
+use crate::{clock, registry::sites, settings, slow::TaskIdentity, source::SourceLine};
 
 /// One occurrence of a problem.
 #[derive(Clone, Debug)]
@@ -159,7 +159,7 @@ impl Detected {
             (Place::Stack, Some(at)) if finding.culprit.is_none() => Place::At(at),
             (place, _) => place,
         };
-        if let Some(frame) = culprit(place, &finding.stacks) {
+        if let Some(frame) = culprit(place, &finding.stacks, symbols) {
             finding.culprit = Some(frame);
             finding.blocking_frame = None;
         }
@@ -218,16 +218,32 @@ fn skip_our_own(frames: &mut Vec<Frame>) {
     }
 }
 
+/// The frame that spawned at `at`, where a stack of that is known; else the function
+/// that the source has around the line.
+pub(super) fn spawner(at: SourceLine, symbols: &mut Symbols) -> Frame {
+    let (file, line) = (at.file(), Some(at.line()));
+    let same = |frame: &Frame| {
+        frame.line == line && frame.file.as_ref().is_some_and(|path| path.ends_with(file))
+    };
+    let known =
+        sites::first_spawns(at).find_map(|stack| symbols.resolve(stack).into_iter().find(same));
+    known.unwrap_or_else(|| {
+        let around = function_around(&SourceFiles, &source_path(file), at.line());
+        Frame {
+            function: around.unwrap_or_default(),
+            file: Some(file.to_owned()),
+            line,
+            user: true,
+            ..Frame::default()
+        }
+    })
+}
+
 /// The frame that `place` names; one of the stack's, if that has the very line.
-fn culprit(place: Place, stacks: &[Stack]) -> Option<Frame> {
+fn culprit(place: Place, stacks: &[Stack], symbols: &mut Symbols) -> Option<Frame> {
     let (function, file, line) = match place {
         Place::Stack => return None,
-        Place::At(at) => {
-            let at = at.to_location();
-            let path = source_path(&at.file);
-            let around = function_around(&SourceFiles, &path, at.line);
-            (around.unwrap_or_default(), at.file, at.line)
-        }
+        Place::At(at) => return Some(spawner(at, symbols)),
         Place::Function { name, file, line } => (name.to_owned(), file.to_owned(), line),
         Place::Variable {
             function,

@@ -3,11 +3,10 @@
 use std::collections::HashMap;
 
 use asyncwatch_findings::{
-    Code, Finding, Frame, SourceFiles, Stack, aborted_or_shut_down, fingerprint, function_around,
-    message,
+    Code, Finding, Frame, Stack, aborted_or_shut_down, fingerprint, message,
 };
 
-use super::symbols::Symbols;
+use super::{detected, symbols::Symbols};
 use crate::{
     detect::{Dropped, Source},
     settings,
@@ -46,7 +45,8 @@ pub(super) fn judge(
         None => *sites.0.get(&spawned_at)?,
     };
     asyncwatch_findings::trim(&mut frames);
-    Some(finding(dropped, spawned_at, why, frames))
+    let spawner = detected::spawner(spawned_at, symbols);
+    Some(finding(dropped, spawner, why, frames))
 }
 
 /// The runtime drops what is left in its shutdown; any other drop of a whole task is an
@@ -67,12 +67,12 @@ fn is_shutdown(function: &str) -> bool {
     tokios && function.contains("shutdown")
 }
 
-fn finding(dropped: &Dropped, spawned_at: SourceLine, why: Why, frames: Vec<Frame>) -> Finding {
+fn finding(dropped: &Dropped, spawner: Frame, why: Why, frames: Vec<Frame>) -> Finding {
     let task = dropped.task.to_ref();
     let level = settings::level(Code::TaskDroppedPending);
     let mut finding = Finding {
         label: Some("spawned here, dropped before it finished".to_owned()),
-        culprit: Some(culprit(spawned_at)),
+        culprit: Some(spawner),
         stacks: stacks(frames),
         count: dropped.count,
         help: Some(help(why).to_owned()),
@@ -118,18 +118,6 @@ fn notes(dropped: &Dropped) -> Vec<String> {
         None => return Vec::new(),
     };
     vec![note.to_owned()]
-}
-
-fn culprit(spawned_at: SourceLine) -> Frame {
-    let at = spawned_at.to_location();
-    let around = function_around(&SourceFiles, at.file.as_ref(), at.line);
-    Frame {
-        function: around.unwrap_or_default(),
-        file: Some(at.file),
-        line: Some(at.line),
-        user: true,
-        ..Frame::default()
-    }
 }
 
 fn stacks(frames: Vec<Frame>) -> Vec<Stack> {
