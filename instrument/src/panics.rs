@@ -53,6 +53,7 @@ pub(crate) fn install() {
         }
         // Printing a backtrace takes as long as it takes.
         allow_blocking("a panic is told", || theirs(info));
+        told();
     }));
 }
 
@@ -77,6 +78,15 @@ fn note(info: &PanicHookInfo<'_>) {
     }
     // A thread that ends has no place for it any more.
     let _ = LAST.try_with(|last| last.replace(Some(panicked)));
+}
+
+/// The poll now counts as begun later, by the time that telling took.
+fn told() {
+    let _ = LAST.try_with(|last| {
+        if let Some(panicked) = &mut *last.borrow_mut() {
+            panicked.at = clock::now();
+        }
+    });
 }
 
 fn message_of(payload: &(dyn Any + Send)) -> &str {
