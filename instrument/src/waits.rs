@@ -152,7 +152,7 @@ impl Suspect {
             .function
             .and_then(|function| Some((function.name, function.defined?)));
         let place = match (defined, self.task.spawned_at) {
-            (Some((name, (file, line))), _) => Place::Function { name, file, line },
+            (Some((name, (file, line))), _) => Place::Forgetful { name, file, line },
             (None, Some(spawned)) => Place::At(spawned),
             (None, None) => Place::Stack,
         };

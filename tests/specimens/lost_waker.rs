@@ -50,7 +50,7 @@ impl Future for Both {
                 received.waker = Some(context.waker().clone());
                 Poll::Pending
             }
-            [_] => Poll::Pending,
+            [_] => Poll::Pending, // CULPRIT
             [one, two, ..] => Poll::Ready(one + two),
         }
     }
@@ -81,8 +81,7 @@ async fn respond(shared: Shared) -> u32 {
 }
 
 #[asyncwatch::watch]
-#[rustfmt::skip]
-async fn read(shared: Shared) -> u32 { // CULPRIT
+async fn read(shared: Shared) -> u32 {
     Both(shared).await
 }
 

@@ -7,6 +7,7 @@
 //! deliberately knows nothing of threads, of tokio's types, or of the wire.
 
 mod attribute;
+mod careless;
 mod code;
 mod event;
 mod finding;
@@ -24,6 +25,7 @@ mod source;
 mod testimony;
 
 pub use attribute::telling_stack;
+pub use careless::{Careless, careless_pending};
 pub use code::{Code, Level, UnknownName, nearest};
 pub use event::{Coverage, Drop, Event, ProcessInfo, Setting, Totals};
 pub use finding::{Allowed, Class, Finding, Frame, Location, Stack, TaskRef};

@@ -6,8 +6,8 @@
 use std::{path::PathBuf, time::Duration};
 
 use asyncwatch_findings::{
-    Code, Finding, Frame, Level, Owner, SourceFiles, Stack, blame, display_name, fingerprint,
-    function_around, owner, waits_for_ever,
+    Careless, Code, Finding, Frame, Level, Owner, SourceFiles, Stack, blame, careless_pending,
+    display_name, fingerprint, function_around, owner, waits_for_ever,
 };
 use asyncwatch_stack::RawStack;
 
@@ -87,6 +87,13 @@ pub(crate) enum Place {
         file: &'static str,
         line: u32,
     },
+    /// Where something that this function awaits returns `Pending` without keeping the
+    /// waker, if the source tells; else as [`Place::Function`].
+    Forgetful {
+        name: &'static str,
+        file: &'static str,
+        line: u32,
+    },
     /// At the declaration of a variable of this function.
     Variable {
         function: String,
@@ -159,12 +166,18 @@ impl Detected {
             (Place::Stack, Some(at)) if finding.culprit.is_none() => Place::At(at),
             (place, _) => place,
         };
-        if let Some(frame) = culprit(place, &finding.stacks, symbols) {
+        finding.notes = self.notes;
+        if let Some(frame) =
+            forgetful(&place, &mut finding).or(culprit(place, &finding.stacks, symbols))
+        {
             finding.culprit = Some(frame);
             finding.blocking_frame = None;
         }
+        if self.code == Code::PanicUnobserved {
+            // That a panic was in std says nothing.
+            finding.blocking_frame = None;
+        }
         finding.help = self.help.or(finding.help);
-        finding.notes = self.notes;
         let words = self.traced.into_iter().map(|(words, _)| words);
         for (words, frames) in words.zip(traced) {
             finding.notes.extend(note(&words, frames));
@@ -178,6 +191,27 @@ impl Detected {
         );
         Some(finding)
     }
+}
+
+/// The `poll` that [`Place::Forgetful`] asks for; says in the finding what was read there.
+fn forgetful(place: &Place, finding: &mut Finding) -> Option<Frame> {
+    let &Place::Forgetful { name, file, line } = place else {
+        return None;
+    };
+    let path = source_path(file);
+    let Careless { function, line: at } = careless_pending(&SourceFiles, &path, line)?;
+    let krate = name.split("::").next().unwrap_or(name);
+    finding.label = Some("returns `Pending` without keeping the waker".to_owned());
+    finding
+        .notes
+        .push(format!("awaited in `{name}`, defined at {file}:{line}"));
+    Some(Frame {
+        function: format!("{krate}::{function}"),
+        file: Some(file.to_owned()),
+        line: Some(at),
+        user: true,
+        ..Frame::default()
+    })
 }
 
 fn blamed(frames: &[Frame]) -> Option<Frame> {
@@ -244,7 +278,9 @@ fn culprit(place: Place, stacks: &[Stack], symbols: &mut Symbols) -> Option<Fram
     let (function, file, line) = match place {
         Place::Stack => return None,
         Place::At(at) => return Some(spawner(at, symbols)),
-        Place::Function { name, file, line } => (name.to_owned(), file.to_owned(), line),
+        Place::Function { name, file, line } | Place::Forgetful { name, file, line } => {
+            (name.to_owned(), file.to_owned(), line)
+        }
         Place::Variable {
             function,
             file,
