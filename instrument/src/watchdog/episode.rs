@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use asyncwatch_findings::Code;
-use asyncwatch_stack::{Activity, Faults, RawStack, Usage};
+use asyncwatch_stack::{Activity, Faults, Neighbours, RawStack, Usage};
 
 use super::{
     glance::{Glance, HeldBy, Seen},
@@ -123,6 +123,8 @@ pub(super) struct Episode {
     looks: Looks,
     held_by: Option<HeldBy>,
     searches: u8,
+    /// The other threads, since it was first seen waiting for one of them.
+    neighbours: Option<Neighbours>,
     /// Blocked time at the last look that found it asleep.
     asleep_blocked: Duration,
     queue: Queue,
@@ -228,6 +230,7 @@ impl Episode {
             looks: Looks::default(),
             held_by: None,
             searches: 0,
+            neighbours: None,
             asleep_blocked: Duration::ZERO,
             queue: Queue::default(),
             first: slot
@@ -340,7 +343,12 @@ impl Episode {
             self.looks.in_io += u64::from(seen.waits_for_io);
             self.search_holder(glance);
         }
+        if is_innermost && waits_for_a_thread(seen.activity) {
+            self.neighbours
+                .get_or_insert_with(|| Neighbours::of(seen.info.thread.tid()));
+        }
         let verdict = self.judge_running(held, base, usage, asleep);
+        let verdict = spare_the_starved(verdict, &mut self.neighbours);
         if held < self.next_report || !verdict.is_guilty() {
             return None;
         }
@@ -492,7 +500,8 @@ impl Episode {
 /// limit, or was never seen.
 ///
 /// `stalled` says that the watchdog itself stood still meanwhile: the whole process
-/// may have been stopped, so only what was seen counts as blocked.
+/// may have been stopped, so only what was seen counts as blocked. A poll that it never
+/// looked at went by while it stood still, or had no CPU.
 pub(super) fn end(end: SlowEnd, mut seen: Option<Episode>, stalled: bool) -> Option<PollReport> {
     let limit = settings::limit();
     if let Some(seen) = &mut seen {
@@ -509,7 +518,8 @@ pub(super) fn end(end: SlowEnd, mut seen: Option<Episode>, stalled: bool) -> Opt
         spent.map_or_else(Usage::default, |(base, end)| end.usage.since(base.usage));
     // Nobody counted the sleeps of a poll that is only dated.
     let dated = end.start.is_none();
-    let sleeps = if dated || stalled {
+    let unseen = seen.as_ref().is_none_or(|seen| seen.looks.all == 0);
+    let sleeps = if dated || stalled || unseen {
         Some(0)
     } else {
         spent.and_then(|(base, end)| Some(end.sleeps?.saturating_sub(base.sleeps?)))
@@ -525,6 +535,10 @@ pub(super) fn end(end: SlowEnd, mut seen: Option<Episode>, stalled: bool) -> Opt
         },
         limit,
     );
+    let verdict = match &mut seen {
+        Some(seen) => spare_the_starved(verdict, &mut seen.neighbours),
+        None => verdict,
+    };
     // The thread may be gone by now.
     let thread = match &seen {
         Some(seen) if !seen.thread.is_empty() => seen.thread.clone(),
@@ -570,6 +584,20 @@ fn close(mut samples: Vec<Sample>, last: Duration, wall: Duration) -> Vec<Sample
         sample.weight += wall.saturating_sub(last);
     }
     samples
+}
+
+/// Whether only another thread can end its sleep: it waits for a lock, a channel, an end.
+fn waits_for_a_thread(activity: Activity) -> bool {
+    matches!(activity, Activity::Syscall(call) if call.name() == "futex")
+}
+
+/// The verdict without what the other threads of the process waited for a CPU: for as
+/// long as that took, a lock was perhaps held only because its holder could not run.
+fn spare_the_starved(verdict: Verdict, neighbours: &mut Option<Neighbours>) -> Verdict {
+    match neighbours {
+        Some(neighbours) => verdict.sparing(neighbours.longest_wait(), settings::limit()),
+        None => verdict,
+    }
 }
 
 fn is_asleep(activity: Activity) -> bool {

@@ -70,6 +70,20 @@ impl Verdict {
             ..self
         }
     }
+
+    /// The verdict when other threads of the program were ready to run for `starved`
+    /// without a CPU while this one waited for one of them: that was waiting for a CPU,
+    /// too.
+    pub(crate) fn sparing(self, starved: Duration, limit: Duration) -> Verdict {
+        let starved = starved.min(self.blocked);
+        let blocked = self.blocked - starved;
+        Verdict {
+            class: classify(self.cpu, blocked, limit),
+            blocked,
+            run_delay: self.run_delay.map(|delay| delay + starved),
+            ..self
+        }
+    }
 }
 
 fn classify(cpu: Duration, blocked: Duration, limit: Duration) -> Class {
@@ -131,6 +145,27 @@ mod tests {
         assert_eq!(class(300, 1, 0), Class::Blocked);
         assert_eq!(class(120, 60, 0), Class::Mixed);
         assert_eq!(class(300, 6, 294), Class::Descheduled);
+    }
+
+    #[test]
+    fn a_lock_whose_holder_has_no_cpu_is_the_machines_affair() {
+        let ms = Duration::from_millis;
+        let waited = judge(
+            Accounting {
+                wall: ms(300),
+                cpu: ms(10),
+                run_delay: Some(ms(20)),
+                seen_asleep: true,
+                ..Accounting::default()
+            },
+            LIMIT,
+        );
+        assert_eq!(waited.class, Class::Blocked);
+        let spared = waited.sparing(ms(200), LIMIT);
+        assert_eq!(spared.class, Class::Descheduled);
+        assert_eq!((spared.blocked, spared.run_delay), (ms(70), Some(ms(220))));
+        assert_eq!(waited.sparing(ms(100), LIMIT).class, Class::Blocked);
+        assert_eq!(waited.sparing(ms(900), LIMIT).blocked, Duration::ZERO);
     }
 
     #[test]

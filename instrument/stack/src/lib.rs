@@ -51,6 +51,7 @@
 //! | [`Capturer::capture`] | a watchdog | 40–120 µs of a sleeper; 300–400 µs of a runner, mostly asleep |
 //! | [`Symboliser::resolve`] | a third thread | up to seconds the first time |
 //! | [`Capturer::holder_of`] | a watchdog | 0.1 ms per thread of the process, 64 at most |
+//! | [`Neighbours::longest_wait`] | a watchdog | 10 µs per thread of the process, 64 at most |
 //! | [`own_trace`] | any thread, not in a signal handler | 2–5 µs |
 //!
 //! Stacks are supported on Linux on x86_64 and aarch64. Elsewhere everything
@@ -97,7 +98,7 @@ pub use lock::{Holder, Lock};
 #[cfg(feature = "objects")]
 pub use objects::Objects;
 pub use own_trace::own_trace;
-pub use platform::{Capturer, Modules, Outline, Thread, read_word};
+pub use platform::{Capturer, Modules, Neighbours, Outline, Thread, read_word};
 pub use raw_stack::{How, RawStack};
 pub use still::Still;
 pub use symboliser::{Symbol, Symboliser};

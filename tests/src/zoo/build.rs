@@ -68,6 +68,8 @@ pub(crate) fn build(specimens: &[Specimen], options: &Options) -> anyhow::Result
     command.env("CARGO_INCREMENTAL", "0");
     if !options.full_debug {
         command.env("CARGO_PROFILE_RELEASE_DEBUG", "line-tables-only");
+        let dependencies = "profile.dev.package.'*'.debug='line-tables-only'";
+        command.args(["--config", dependencies]);
     }
     succeed(&mut command)?;
 

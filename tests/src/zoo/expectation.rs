@@ -61,6 +61,7 @@ const CLASSES: &[(&str, &str, &[&str])] = &[
 /// in its code.
 const OF_A_TASK: &[&str] = &[
     "never-yielded",
+    "starved-worker",
     "task-leaked",
     "panic-unobserved",
     "large-future",

@@ -17,7 +17,7 @@ pub(crate) struct Options {
     #[arg(long)]
     pub(crate) stable: bool,
 
-    /// With all debug information in release, not line tables alone
+    /// With all debug information in release, and of dependencies, not line tables alone
     #[arg(long)]
     pub(crate) full_debug: bool,
 

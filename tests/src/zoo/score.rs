@@ -176,7 +176,9 @@ fn judge_bug(specimen: &Specimen, expected: &Expectation, findings: &[&Value]) -
         let is_best = best.is_some_and(|best| std::ptr::eq(*best, *finding));
         if is_best && wrong {
             outcome.remarks.push(format!("got: {}", brief(finding)));
-        } else if !is_best && !(judged(finding)[&Aspect::Line] && finding["code"] == expected.code)
+        } else if !is_best
+            && !(judged(finding).get(&Aspect::Line) == Some(&true)
+                && finding["code"] == expected.code)
         {
             outcome.remarks.push(format!("also: {}", brief(finding)));
         }
@@ -220,7 +222,8 @@ fn aspects(specimen: &Specimen, expected: &Expectation, finding: &Value) -> BTre
 /// The aspects that apply, none of them right.
 fn none_right(expected: &Expectation) -> BTreeMap<Aspect, bool> {
     let applies = |aspect: &Aspect| match aspect {
-        Aspect::Found | Aspect::Line => true,
+        Aspect::Found => true,
+        Aspect::Line => !expected.lines.is_empty(),
         Aspect::Class => !expected.classes.is_empty(),
         Aspect::Help => expected.help.is_some(),
         Aspect::Function => expected.async_fn.is_some(),

@@ -38,6 +38,15 @@ pub(super) fn place(text: &[u8]) -> Place {
     }
 }
 
+/// The first field of the `schedstat` file: nanoseconds on a CPU, up to the kernel's
+/// last tick.
+pub(super) fn on_cpu(text: &[u8]) -> Option<Duration> {
+    words(text)
+        .next()
+        .and_then(decimal)
+        .map(Duration::from_nanos)
+}
+
 /// The second field of the `schedstat` file: nanoseconds spent waiting for a
 /// CPU.
 pub(super) fn run_delay(text: &[u8]) -> Option<Duration> {

@@ -15,6 +15,7 @@ mod mailbox;
 mod memory;
 mod modules;
 mod names;
+mod neighbours;
 mod request;
 mod scan;
 mod signal;
@@ -34,6 +35,7 @@ mod arch;
 pub use capturer::Capturer;
 pub use memory::read_word;
 pub use modules::Modules;
+pub use neighbours::Neighbours;
 pub use thread::{Outline, Thread};
 
 pub(crate) use describe::object as syscall_object;

@@ -4,7 +4,7 @@
 //! runtime: multi_thread, 2 workers, at most 2 blocking threads
 //! expect: report
 //! class: pool-exhausted (2 of 2 threads taken, closures queued for more than a second)
-//! culprit: tokio::task::spawn_blocking, at MARK:culprit
+//! culprit: tokio::task::spawn_blocking, or what its closure waits in, at MARK:culprit
 //! async_fn: none
 //! min_ms: 0
 //! finishes: yes
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 async fn tail(n: u64) -> u64 {
     tokio::task::spawn_blocking(move || { // MARK:culprit
-        std::thread::sleep(Duration::from_millis(1600));
+        std::thread::sleep(Duration::from_millis(1600)); // MARK:culprit
         n
     })
     .await

@@ -4,7 +4,8 @@
 //! runtime: multi_thread, 2 workers
 //! expect: report
 //! class: large-future (see ZOO-FACT; no slow poll is required)
-//! culprit: b73_large_join::copy (its 40 KiB buffer lives across an await at MARK:culprit), spawned at MARK:spawn
+//! culprit: b73_large_join::copy (its 40 KiB buffer lives across an await) or the join! of four of them, at MARK:culprit;
+//!   spawned at MARK:spawn
 //! async_fn: b73_large_join::copy_all, at MARK:async_fn
 //! min_ms: 0
 //! finishes: yes
@@ -19,7 +20,7 @@ async fn copy(seed: u8) -> u32 {
 
 // MARK:async_fn
 async fn copy_all() -> u32 {
-    let (a, b, c, d) = tokio::join!(copy(1), copy(2), copy(3), copy(4));
+    let (a, b, c, d) = tokio::join!(copy(1), copy(2), copy(3), copy(4)); // MARK:culprit
     a + b + c + d
 }
 

@@ -4,7 +4,7 @@
 //! runtime: multi_thread, 2 workers
 //! expect: report
 //! class: blocking-outlives-runtime (one closure, still running)
-//! culprit: tokio::task::spawn_blocking, at MARK:culprit
+//! culprit: tokio::task::spawn_blocking, or where its closure is, at MARK:culprit
 //! async_fn: none
 //! min_ms: 0
 //! finishes: yes
@@ -16,7 +16,7 @@ static TICKS: AtomicU32 = AtomicU32::new(0);
 
 async fn watch_files() {
     tokio::task::spawn_blocking(|| loop { // MARK:culprit
-        std::thread::sleep(Duration::from_millis(10));
+        std::thread::sleep(Duration::from_millis(10)); // MARK:culprit
         TICKS.fetch_add(1, Ordering::Relaxed);
     })
     .await

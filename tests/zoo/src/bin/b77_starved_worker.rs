@@ -4,7 +4,7 @@
 //! runtime: current_thread
 //! expect: report
 //! class: starved (no slow poll; a worker without a moment's rest and tasks that wait for it)
-//! culprit: none, the load as a whole
+//! culprit: the load as a whole, spawned at MARK:spawn
 //! async_fn: none
 //! min_ms: 0
 //! finishes: yes
@@ -21,7 +21,7 @@ async fn session(until: Instant) {
 async fn main() {
     // HOOK
     let until = Instant::now() + Duration::from_millis(4000);
-    let sessions: Vec<_> = (0..300).map(|_| tokio::spawn(session(until))).collect();
+    let sessions: Vec<_> = (0..300).map(|_| tokio::spawn(session(until))).collect(); // MARK:spawn
     let late = tokio::spawn(zoo::victim(Duration::from_millis(5), Duration::from_millis(3000)));
     let late = late.await.unwrap();
     for session in sessions {
