@@ -176,8 +176,8 @@ fn judge_bug(specimen: &Specimen, expected: &Expectation, findings: &[&Value]) -
         let is_best = best.is_some_and(|best| std::ptr::eq(*best, *finding));
         if is_best && wrong {
             outcome.remarks.push(format!("got: {}", brief(finding)));
-        } else if !is_best
-            && !(judged(finding).get(&Aspect::Line) == Some(&true)
+        } else if !(is_best
+            || judged(finding).get(&Aspect::Line) == Some(&true)
                 && finding["code"] == expected.code)
         {
             outcome.remarks.push(format!("also: {}", brief(finding)));
