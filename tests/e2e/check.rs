@@ -267,7 +267,9 @@ fn ten_thousand_slow_polls_are_few_findings() {
     checked.exits(1);
     let findings = checked.findings();
     assert!(findings.len() <= 4, "{checked}");
-    let count: u64 = findings.iter().filter_map(|f| f["count"].as_u64()).sum();
+    // On a busy machine many end before anybody has looked: they count as descheduled.
+    let all = checked.json["findings"].as_array().unwrap();
+    let count: u64 = all.iter().filter_map(|f| f["count"].as_u64()).sum();
     assert!(count >= 1_000, "{checked}");
 }
 
