@@ -171,9 +171,12 @@ impl Suspect {
                 "in its last poll some future returned `Pending` without keeping the waker, and there is no other one: the task sleeps until it is aborted".to_owned(),
             ],
             only_if: defined
-                .map(|(_, defined)| defined)
-                .or(self.task.spawned_at.map(|at| (at.file(), at.line())))
-                .map(|(file, line)| OnlyIf::EndsSomeDay { file, line }),
+                .or(self.task.spawned_at.map(|at| ("", (at.file(), at.line()))))
+                .map(|(function, (file, line))| OnlyIf::EndsSomeDay {
+                    function,
+                    file,
+                    line,
+                }),
             ..Detected::new(
                 Code::LostWaker,
                 format!(

@@ -3,13 +3,13 @@
 //! Detectors hand in facts and raw stacks; names are looked up on the reporter's
 //! thread.
 
-use std::{path::PathBuf, time::Duration};
+use std::{iter, path::PathBuf, time::Duration};
 
 use asyncwatch_findings::{
     Careless, Code, Finding, Frame, Level, Owner, SourceFiles, Stack, blame, careless_pending,
     display_name, fingerprint, function_around, owner, waits_for_ever,
 };
-use asyncwatch_stack::RawStack;
+use asyncwatch_stack::{RawStack, source_root};
 
 use super::symbols::Symbols;
 use crate::{clock, registry::sites, settings, slow::TaskIdentity, source::SourceLine};
@@ -50,28 +50,45 @@ pub(crate) enum OnlyIf {
     /// The names on this stack, innermost first, say so.
     Frames(RawStack, fn(&[Frame]) -> bool),
     /// The function or statement at this line does not wait for ever on purpose.
-    EndsSomeDay { file: &'static str, line: u32 },
+    EndsSomeDay {
+        /// Its path, or empty.
+        function: &'static str,
+        file: &'static str,
+        line: u32,
+    },
 }
 
 impl OnlyIf {
     fn holds(&self, symbols: &mut Symbols) -> bool {
         match self {
             OnlyIf::Frames(stack, hold) => hold(&symbols.resolve(stack)),
-            OnlyIf::EndsSomeDay { file, line } => {
-                !waits_for_ever(&SourceFiles, &source_path(file), *line)
+            OnlyIf::EndsSomeDay {
+                function,
+                file,
+                line,
+            } => {
+                let path = source_path(file, krate(function));
+                !waits_for_ever(&SourceFiles, &path, *line)
             }
         }
     }
 }
 
 /// A path as the compiler knew it: relative to a directory that is this one or, as in
-/// the tests of a workspace, one above.
-fn source_path(file: &str) -> PathBuf {
+/// the tests of a workspace, one above; or else the one that the crate was compiled in, if that is not empty.
+fn source_path(file: &str, krate: &str) -> PathBuf {
     let here = std::env::current_dir().unwrap_or_default();
-    here.ancestors()
-        .map(|directory| directory.join(file))
+    let near = here.ancestors().map(|directory| directory.join(file));
+    let root = || (!krate.is_empty()).then(|| source_root(krate)).flatten();
+    let far = iter::once_with(root).flatten().map(|root| root.join(file));
+    near.chain(far)
         .find(|path| path.is_file())
         .unwrap_or_else(|| PathBuf::from(file))
+}
+
+/// The crate of a function.
+fn krate(function: &str) -> &str {
+    function.split("::").next().unwrap_or(function)
 }
 
 /// Where the fault is.
@@ -198,16 +215,16 @@ fn forgetful(place: &Place, finding: &mut Finding) -> Option<Frame> {
     let &Place::Forgetful { name, file, line } = place else {
         return None;
     };
-    let path = source_path(file);
+    let krate = krate(name);
+    let path = source_path(file, krate);
     let Careless { function, line: at } = careless_pending(&SourceFiles, &path, line)?;
-    let krate = name.split("::").next().unwrap_or(name);
     finding.label = Some("returns `Pending` without keeping the waker".to_owned());
     finding
         .notes
         .push(format!("awaited in `{name}`, defined at {file}:{line}"));
     Some(Frame {
         function: format!("{krate}::{function}"),
-        file: Some(file.to_owned()),
+        file: Some(path.to_string_lossy().into_owned()),
         line: Some(at),
         user: true,
         ..Frame::default()
@@ -262,7 +279,7 @@ pub(super) fn spawner(at: SourceLine, symbols: &mut Symbols) -> Frame {
     let known =
         sites::first_spawns(at).find_map(|stack| symbols.resolve(stack).into_iter().find(same));
     known.unwrap_or_else(|| {
-        let around = function_around(&SourceFiles, &source_path(file), at.line());
+        let around = function_around(&SourceFiles, &source_path(file, ""), at.line());
         Frame {
             function: around.unwrap_or_default(),
             file: Some(file.to_owned()),

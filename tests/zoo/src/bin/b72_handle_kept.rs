@@ -1,5 +1,5 @@
 //! id: b72_handle_kept
-//! kind: a task panics; its JoinHandle lies in a struct and is never awaited
+//! kind: a task panics; its JoinHandle lies in a registry of services and is never awaited
 //! source: a common mistake: handles kept "to abort them later"
 //! runtime: current_thread
 //! expect: report
@@ -8,12 +8,10 @@
 //! async_fn: b72_handle_kept::refresh, at MARK:async_fn
 //! min_ms: 0
 //! finishes: yes
-use std::time::Duration;
+use std::{sync::Mutex, time::Duration};
 use tokio::task::JoinHandle;
 
-struct Service {
-    refresher: JoinHandle<()>,
-}
+static SERVICES: Mutex<Vec<JoinHandle<()>>> = Mutex::new(Vec::new());
 
 // MARK:async_fn
 async fn refresh(tokens: Vec<&'static str>) {
@@ -25,9 +23,8 @@ async fn refresh(tokens: Vec<&'static str>) {
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
     // HOOK
-    let service = Service {
-        refresher: tokio::spawn(refresh(vec!["test_1"])), // MARK:spawn
-    };
+    let refresher = tokio::spawn(refresh(vec!["test_1"])); // MARK:spawn
+    SERVICES.lock().unwrap().push(refresher);
     tokio::time::sleep(Duration::from_millis(600)).await;
-    zoo::verdict("b72_handle_kept", service.refresher.is_finished());
+    zoo::verdict("b72_handle_kept", SERVICES.lock().unwrap()[0].is_finished());
 }

@@ -8,8 +8,13 @@
 //! async_fn: b79_unjoined::serve, at MARK:async_fn
 //! min_ms: 0
 //! finishes: yes
-use std::time::Duration;
+use std::{
+    sync::{LazyLock, Mutex},
+    time::Duration,
+};
 use tokio::task::JoinSet;
+
+static CONNECTIONS: LazyLock<Mutex<JoinSet<Vec<u32>>>> = LazyLock::new(Mutex::default);
 
 async fn answer(n: u32) -> Vec<u32> {
     tokio::task::yield_now().await;
@@ -18,15 +23,14 @@ async fn answer(n: u32) -> Vec<u32> {
 
 // MARK:async_fn
 async fn serve() -> usize {
-    let mut connections = JoinSet::new();
     for n in 0..400 {
-        connections.spawn(answer(n)); // MARK:culprit
+        CONNECTIONS.lock().unwrap().spawn(answer(n)); // MARK:culprit
         if n % 20 == 0 {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
     tokio::time::sleep(Duration::from_millis(800)).await;
-    connections.len()
+    CONNECTIONS.lock().unwrap().len()
 }
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
