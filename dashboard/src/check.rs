@@ -5,13 +5,16 @@
 //! same exit code when it fails. Judging is all that is done here; gathering and
 //! reporting are modules of their own.
 
-use std::{env, process::ExitCode, time::SystemTime};
+use std::{env, path::PathBuf, process::ExitCode, time::SystemTime};
+
+use anyhow::{Context, bail};
 
 use crate::{
+    baseline::Baseline,
     cli::{CheckArgs, EXIT_UNUSABLE},
-    config::Allows,
+    config::{Allows, Config},
     gather::{Gathering, Orders},
-    report::{Output, Prepared, Report, Verdict, options, print, say},
+    report::{Defaults, Report, Verdict, options, prepare, print, say},
     run::child::{self, Child},
 };
 
@@ -23,11 +26,8 @@ pub(crate) async fn check(args: CheckArgs, color: bool) -> anyhow::Result<ExitCo
     for mistake in &settings.mistakes {
         say(&format!("asyncwatch: {mistake}\n"));
     }
-    let outputs: Vec<Prepared> = args
-        .reports
-        .into_iter()
-        .map(Output::prepare)
-        .collect::<anyhow::Result<_>>()?;
+    let outputs = prepare(args.reports, Defaults::Files)?;
+    let baseline = baseline(args.baseline, args.update_baseline, &config)?;
     let gathering = Gathering::new()?;
     let orders = Orders {
         settings: &settings,
@@ -39,17 +39,45 @@ pub(crate) async fn check(args: CheckArgs, color: bool) -> anyhow::Result<ExitCo
     let command = child::shown(&args.command);
     let caps = settings.level_pairs();
     let allows = Allows::new(config.allow.clone(), config.base(), SystemTime::now());
-    let report = Report::new(command, ending, gathering.finish(), &caps, &allows);
-    let base = env::current_dir().ok();
-    print(&report, &options(base.as_deref(), color, args.watch.stacks));
+    let mut report = Report::new(command, ending, gathering.finish(), &caps, &allows);
+    let told = baseline.map(|baseline| {
+        baseline.compare(&mut report);
+        baseline.update(&mut report)
+    });
+    let base = Some(&*report.roots.directory);
+    print(&report, &options(base, color, args.watch.stacks));
     let mut code = exit_code(&report);
+    match told {
+        Some(Ok(Some(updated))) => say(&format!("asyncwatch: {updated}\n")),
+        Some(Err(error)) => {
+            say(&format!("asyncwatch: {error:#}\n"));
+            code = report.ending.failure_code().unwrap_or(EXIT_UNUSABLE);
+        }
+        Some(Ok(None)) | None => {}
+    }
     for output in outputs {
-        if let Err(error) = output.write(&report, base.as_deref()) {
+        if let Err(error) = output.write(&report) {
             say(&format!("asyncwatch: {error:#}\n"));
             code = report.ending.failure_code().unwrap_or(EXIT_UNUSABLE);
         }
     }
     Ok(ExitCode::from(code))
+}
+
+/// The file that the flag names, else the project's.
+fn baseline(
+    named: Option<PathBuf>,
+    update: bool,
+    config: &Config,
+) -> anyhow::Result<Option<Baseline>> {
+    let here = env::current_dir().context("there is no current directory")?;
+    match named.or_else(|| config.baseline(&here)) {
+        Some(path) => Baseline::load(&path, update).map(Some),
+        None if update => bail!(
+            "which baseline? add `--baseline FILE`, or `baseline = \"asyncwatch-baseline.toml\"` to asyncwatch.toml"
+        ),
+        None => Ok(None),
+    }
 }
 
 fn exit_code(report: &Report) -> u8 {

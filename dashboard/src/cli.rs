@@ -18,6 +18,7 @@ use crate::{
     check,
     client::Target,
     config::{CodeLimit, Config, Flags, Said, Settings, Source},
+    convert,
     doctor::{self, DoctorArgs},
     explain, ps,
     report::{Output, say},
@@ -67,6 +68,9 @@ enum Command {
     /// Run a command, and fail if a watched program in it blocked its runtime
     #[command(after_help = CHECK_HELP, override_usage = "asyncwatch check [OPTIONS] -- CMD…")]
     Check(CheckArgs),
+    /// Show a JSON report, or write it in other formats
+    #[command(override_usage = "asyncwatch report [OPTIONS] FILE")]
+    Report(ReportArgs),
     /// List the tasks of a running program
     Ps {
         /// Address or process id; without it, all programs of this user on this machine
@@ -124,9 +128,20 @@ pub(crate) struct RunArgs {
 /// What `asyncwatch check` was asked for.
 #[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
-    /// Also write a report to a file; may be repeated [formats: text, json]
-    #[arg(long = "report", value_name = "FORMAT=PATH")]
+    /// Also write a report; may be repeated [formats: text, json, junit, sarif, github, gitlab, markdown]
+    ///
+    /// A path of `-` is standard output. Without a path, annotations for GitHub go there,
+    /// and everything else to a file such as `asyncwatch.json`.
+    #[arg(long = "report", value_name = "FORMAT[=PATH]")]
     pub(crate) reports: Vec<Output>,
+
+    /// Fail on what is not in this file only; `--update-baseline` writes it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) baseline: Option<PathBuf>,
+
+    /// Write what would fail the check to the baseline, and drop what is no longer seen
+    #[arg(long)]
+    pub(crate) update_baseline: bool,
 
     /// Findings of this kind fail the check; `asyncwatch explain` lists the codes
     #[arg(long, value_name = "CODE")]
@@ -146,6 +161,22 @@ pub(crate) struct CheckArgs {
     /// The command and its arguments, for example `cargo test`
     #[arg(value_name = "CMD", required = true, trailing_var_arg = true)]
     pub(crate) command: Vec<OsString>,
+}
+
+/// What `asyncwatch report` was asked for.
+#[derive(Debug, Args)]
+pub(crate) struct ReportArgs {
+    /// The report, as `asyncwatch check --report json=FILE` wrote it; `-` for standard input
+    pub(crate) file: PathBuf,
+
+    /// Write it in this format, to standard output unless a path is given; may be repeated
+    /// [formats: text, json, junit, sarif, github, gitlab, markdown]
+    #[arg(long = "report", value_name = "FORMAT[=PATH]")]
+    pub(crate) reports: Vec<Output>,
+
+    /// Show the stack below each finding
+    #[arg(long)]
+    pub(crate) stacks: bool,
 }
 
 /// What both say about how to watch and how to show it.
@@ -265,6 +296,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         .context("cannot start the runtime")?;
     match cli.command {
         Some(Command::Explain { code }) => explain::explain(code),
+        Some(Command::Report(args)) => convert::convert(args, cli.color.on(&std::io::stdout())),
         Some(Command::Doctor(args)) => runtime.block_on(doctor::doctor(args)),
         Some(Command::Check(args)) => runtime.block_on(check::check(args, on_terminal)),
         Some(Command::Run(args)) => runtime.block_on(run::run(args, on_terminal)),

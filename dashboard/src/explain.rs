@@ -46,9 +46,15 @@ fn list() -> String {
     format!("{pages}\n`asyncwatch explain CODE` shows what one means and how to fix it\n")
 }
 
+/// The first paragraph below the page's title, on one line.
+pub(crate) fn meaning(code: Code) -> String {
+    let paragraph = code.explain().split("\n\n").nth(1).unwrap_or_default();
+    paragraph.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 /// The first sentence below the page's title, without what it adds in brackets or
 /// after a colon.
-fn summary(code: Code) -> String {
+pub(crate) fn summary(code: Code) -> String {
     let paragraph = code.explain().split("\n\n").nth(1).unwrap_or_default();
     let mut brackets = 0;
     let plain: String = paragraph

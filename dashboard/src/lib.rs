@@ -5,10 +5,12 @@
 //! (where are programs?) through [`client`] (what do they tell?) and [`model`] (what
 //! is known?) to [`tui`] (what is seen?).
 
+mod baseline;
 mod check;
 mod cli;
 pub mod client;
 mod config;
+mod convert;
 pub mod discover;
 mod doctor;
 mod explain;

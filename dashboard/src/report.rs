@@ -1,14 +1,22 @@
 //! What came of a command that ran under observation: everything a report shows,
 //! in whatever format.
 //!
-//! Made from what was gathered; pure data. How it is written is up to the modules
-//! below, and what its verdict means for the exit code is decided in `check`.
+//! Made from what was gathered, or read back from its JSON; pure data. How it is written
+//! is up to the modules below, a format in each, and what its verdict means for the exit
+//! code is decided in `check`.
 
+mod format;
+mod github;
+mod gitlab;
 mod group;
 mod json;
+mod junit;
+mod markdown;
 mod output;
+mod roots;
 #[cfg(test)]
 pub(crate) mod samples;
+mod sarif;
 mod summary;
 mod text;
 
@@ -18,11 +26,13 @@ use asyncwatch_findings::{Class, Code, Coverage, Level, Totals};
 
 pub(crate) use self::{
     group::Group,
-    json::json,
-    output::{Output, Prepared},
+    json::{json, read},
+    output::{Defaults, Output, prepare, replacement},
+    roots::Roots,
     text::{options, print, say, text},
 };
 use crate::{
+    baseline::Compared,
     config::{Allows, Unused},
     gather::{Gathered, Watched},
     run::child::Ending,
@@ -33,6 +43,8 @@ use crate::{
 pub(crate) struct Report {
     pub(crate) command: Vec<String>,
     pub(crate) ending: Ending,
+    /// Where it ran.
+    pub(crate) roots: Roots,
     /// Processes that reported.
     pub(crate) processes: Vec<Watched>,
     /// Findings, equal ones of several processes together; the worst first.
@@ -46,6 +58,8 @@ pub(crate) struct Report {
     pub(crate) left_out: u64,
     /// Entries of the configuration that allowed nothing.
     pub(crate) unused_allows: Vec<Unused>,
+    /// What is known from before, where there is a baseline.
+    pub(crate) baseline: Option<Compared>,
 }
 
 /// One aspect of what could be seen, and in how many processes.
@@ -91,14 +105,28 @@ impl Report {
         Report {
             command,
             ending,
+            roots: Roots::here(),
             groups: group::group(&processes, caps, allows),
             unused_allows: allows.unused(),
             coverage: aspects(&processes),
             dropped: dropped(&processes),
             garbled,
             left_out: gathered.left_out,
+            baseline: None,
             processes,
         }
+    }
+
+    /// Whether a check of it exits with 0.
+    pub(crate) fn passed(&self) -> bool {
+        self.verdict() == Verdict::Clean && self.ending.failure().is_none()
+    }
+
+    /// Whether what it does not show was not there: the command did all it should, and was
+    /// watched.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.ending.failure().is_none()
+            && matches!(self.verdict(), Verdict::Clean | Verdict::Denied)
     }
 
     pub(crate) fn verdict(&self) -> Verdict {
@@ -115,10 +143,12 @@ impl Report {
 
     /// Findings that fail a check.
     pub(crate) fn denied(&self) -> usize {
-        self.groups
-            .iter()
-            .filter(|group| group.is_failure())
-            .count()
+        self.of_standing(Standing::Failure).count()
+    }
+
+    pub(crate) fn of_standing(&self, standing: Standing) -> impl Iterator<Item = &Group> {
+        let groups = self.groups.iter();
+        groups.filter(move |group| group.standing() == standing)
     }
 
     pub(crate) fn totals(&self) -> Totals {
@@ -144,10 +174,32 @@ impl Report {
     }
 }
 
+/// What a finding means for whoever reads the report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Standing {
+    /// It fails a check.
+    Failure,
+    Warning,
+    /// It would fail a check, were it not known from before.
+    Known,
+    /// Counted only: it is allowed, or the machine's doing.
+    Hidden,
+}
+
 impl Group {
+    pub(crate) fn standing(&self) -> Standing {
+        match self.finding.level {
+            _ if self.is_descheduled() => Standing::Hidden,
+            Level::Deny if self.known => Standing::Known,
+            Level::Deny => Standing::Failure,
+            Level::Warn => Standing::Warning,
+            Level::Allow => Standing::Hidden,
+        }
+    }
+
     /// Whether it fails a check: a poll that only lacked a CPU never does.
     pub(crate) fn is_failure(&self) -> bool {
-        self.finding.level == Level::Deny && !self.is_descheduled()
+        self.standing() == Standing::Failure
     }
 
     pub(crate) fn is_descheduled(&self) -> bool {

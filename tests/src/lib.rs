@@ -43,6 +43,7 @@ pub fn asyncwatch() -> Command {
         "ASYNCWATCH_LIMITS",
         "ASYNCWATCH_GRACE",
         "ASYNCWATCH_CHECK",
+        "GITHUB_ACTIONS",
     ] {
         command.env_remove(name);
     }

@@ -11,6 +11,7 @@ use asyncwatch_findings::{
     message::frame_label,
 };
 use glob::{MatchOptions, Pattern};
+use serde::{Deserialize, Serialize};
 
 use super::{
     Source,
@@ -131,20 +132,6 @@ impl Allow {
             _ => text.trim().clone_into(&mut self.reason),
         }
         Ok(())
-    }
-
-    /// What it allows, as written.
-    pub(crate) fn what(&self) -> String {
-        let code = self.code.map(|code| code.to_string());
-        let quoted = |text: &str| format!("`{text}`");
-        let parts = [
-            code,
-            self.site.as_ref().map(|site| quoted(&site.text)),
-            self.fingerprint.as_deref().map(quoted),
-            (self.spawned.as_ref()).map(|at| format!("spawned at {}", quoted(&at.text))),
-        ];
-        let parts: Vec<String> = parts.into_iter().flatten().collect();
-        parts.join(" ")
     }
 
     fn matches(&self, finding: &Finding, base: &Path) -> bool {
@@ -297,20 +284,61 @@ pub(crate) struct Allows {
     matched: RefCell<Vec<u64>>,
 }
 
-/// An entry that did nothing.
-#[derive(Clone, Debug)]
+/// An entry that did nothing, as reports tell it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Unused {
-    pub(crate) allow: Allow,
+    /// Where it is written.
+    pub(crate) source: String,
+    pub(crate) site: Option<String>,
+    pub(crate) fingerprint: Option<String>,
+    pub(crate) spawned: Option<String>,
+    pub(crate) code: Option<Code>,
+    pub(crate) reason: String,
+    /// Its last day.
+    pub(crate) expires: Option<String>,
     pub(crate) why: Why,
+    /// How many findings it would allow, were it not expired.
+    #[serde(default)]
+    pub(crate) matched: u64,
 }
 
 /// Why an entry did nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Why {
     /// No finding is like it.
     Unmatched,
-    /// Its last day is over, with so many findings that it would allow.
-    Expired(u64),
+    /// Its last day is over.
+    Expired,
+}
+
+impl Unused {
+    fn new(allow: &Allow, why: Why, matched: u64) -> Unused {
+        Unused {
+            source: allow.source.to_string(),
+            site: allow.site.as_ref().map(|site| site.text.clone()),
+            fingerprint: allow.fingerprint.clone(),
+            spawned: allow.spawned.as_ref().map(|at| at.text.clone()),
+            code: allow.code,
+            reason: allow.reason.clone(),
+            expires: allow.expires.as_ref().map(|day| day.text.clone()),
+            why,
+            matched,
+        }
+    }
+
+    /// What it allows, as written.
+    pub(crate) fn what(&self) -> String {
+        let quoted = |text: &str| format!("`{text}`");
+        let parts = [
+            self.code.map(|code| code.to_string()),
+            self.site.as_deref().map(quoted),
+            self.fingerprint.as_deref().map(quoted),
+            (self.spawned.as_deref()).map(|at| format!("spawned at {}", quoted(at))),
+        ];
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
+        parts.join(" ")
+    }
 }
 
 impl Allows {
@@ -358,14 +386,11 @@ impl Allows {
         entries
             .filter_map(|(allow, &matched)| {
                 let why = match (self.is_expired(allow), matched) {
-                    (true, matched) => Why::Expired(matched),
+                    (true, _) => Why::Expired,
                     (false, 0) => Why::Unmatched,
                     (false, _) => return None,
                 };
-                Some(Unused {
-                    allow: allow.clone(),
-                    why,
-                })
+                Some(Unused::new(allow, why, matched))
             })
             .collect()
     }
@@ -469,11 +494,12 @@ mod tests {
         let why = |entry: &str| {
             let allows = allows(entry, "2026-11-21");
             allows.of(&slow_poll());
-            allows.unused().first().map(|unused| unused.why)
+            let unused = allows.unused();
+            unused.first().map(|unused| (unused.why, unused.matched))
         };
         assert_eq!(why("site = \"src/session.rs\""), None);
-        assert_eq!(why("site = \"src/gone.rs\""), Some(Why::Unmatched));
+        assert_eq!(why("site = \"src/gone.rs\""), Some((Why::Unmatched, 0)));
         let expired = "site = \"src/session.rs\"\nexpires = 2026-01-01";
-        assert_eq!(why(expired), Some(Why::Expired(1)));
+        assert_eq!(why(expired), Some((Why::Expired, 1)));
     }
 }

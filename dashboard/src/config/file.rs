@@ -23,7 +23,7 @@ use crate::cli;
 /// Its name, wherever it lies.
 const FILE_NAME: &str = "asyncwatch.toml";
 
-const KEYS: &[&str] = &["max_poll", "grace", "levels", "limits", "allow"];
+const KEYS: &[&str] = &["max_poll", "grace", "baseline", "levels", "limits", "allow"];
 
 /// What the file says.
 #[derive(Clone, Debug, Default)]
@@ -32,6 +32,8 @@ pub(crate) struct Config {
     pub(crate) path: Option<PathBuf>,
     pub(crate) max_poll: Option<Said<Duration>>,
     pub(crate) grace: Option<Said<Duration>>,
+    /// The file of what is known, relative to this one.
+    pub(crate) baseline: Option<PathBuf>,
     pub(crate) levels: Vec<Said<(Code, Level)>>,
     pub(crate) limits: Vec<Said<(Code, u64)>>,
     pub(crate) allow: Vec<Allow>,
@@ -57,6 +59,15 @@ impl Config {
             }),
             Err(mistakes) => bail!("{}", mistakes.join("\nasyncwatch: ")),
         }
+    }
+
+    /// The baseline, as seen from `directory`.
+    pub(crate) fn baseline(&self, directory: &Path) -> Option<PathBuf> {
+        let path = self.base()?.join(self.baseline.as_ref()?);
+        Some(match path.strip_prefix(directory) {
+            Ok(below) => below.to_owned(),
+            Err(_) => path,
+        })
     }
 
     /// What patterns for files are relative to.
@@ -167,6 +178,10 @@ impl Reader<'_> {
                         text => cli::parse_duration(text),
                     };
                     config.grace = self.duration(value, "grace = \"2s\"", read);
+                }
+                "baseline" => {
+                    let text = self.text(value, "baseline = \"asyncwatch-baseline.toml\"");
+                    config.baseline = text.map(PathBuf::from);
                 }
                 "levels" => config.levels = self.levels(value),
                 "limits" => config.limits = self.limits(value),
@@ -313,7 +328,7 @@ tasks = 1
                 asyncwatch.toml:3:12: this is of type integer; write it in quotes, as in max_poll = "50ms"
                 asyncwatch.toml:4:9: `soon`: expected number at 0; write it as `10s`, `250ms` or `1.5s`
                 asyncwatch.toml:5:10: `levels` is a table: write [levels] and one line for each code
-                asyncwatch.toml:6:1: unknown key `tasks`; known are max_poll, grace, levels, limits, allow
+                asyncwatch.toml:6:1: unknown key `tasks`; known are max_poll, grace, baseline, levels, limits, allow
             "#]],
         );
         check_mistakes(

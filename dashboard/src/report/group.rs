@@ -13,6 +13,8 @@ pub(crate) struct Group {
     pub(crate) finding: Finding,
     /// Ids of the processes it was seen in.
     pub(crate) pids: Vec<u32>,
+    /// It is in the baseline.
+    pub(crate) known: bool,
 }
 
 /// Findings with the same fingerprint are one; the worst come first.
@@ -28,6 +30,7 @@ pub(super) fn group(processes: &[Watched], caps: &[(Code, Level)], allows: &Allo
             let group = Group {
                 finding,
                 pids: vec![process.info.pid],
+                known: false,
             };
             match groups.get_mut(&key(&group.finding)) {
                 Some(known) => known.add(group),

@@ -1,98 +1,109 @@
-//! A report as one JSON document, for programs.
+//! A report as one JSON document, for programs, and read back from it.
 //!
-//! Its fields are an interface: they may grow in number and never change. Frames
-//! are innermost first, durations are fractional milliseconds.
+//! Its fields are an interface, described by `docs/report.schema.json`: they may grow in
+//! number and never change. Frames are innermost first, durations are fractional
+//! milliseconds.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::Path};
 
-use asyncwatch_findings::{Coverage, Finding};
-use serde::Serialize;
+use anyhow::{Context, bail};
+use asyncwatch_findings::{Coverage, Finding, ProcessInfo, Totals};
+use serde::{Deserialize, Serialize};
 
-use super::{Report, Verdict};
-use crate::{
-    config::{Unused, Why},
-    gather::Watched,
-};
+use super::{Aspect, Group, Report, Roots};
+use crate::{baseline::Compared, config::Unused, gather::Watched, run::child::Ending};
 
 /// Version of this format.
 const SCHEMA: u32 = 1;
 
-#[derive(Serialize)]
-struct Document<'a> {
+/// Lines of report streams that were no event, in `dropped`.
+const GARBLED: &str = "garbled-lines";
+/// What this side left out, in `dropped`.
+const LEFT_OUT: &str = "left-out";
+
+#[derive(Serialize, Deserialize)]
+struct Document {
     schema: u32,
     tool: Tool,
     /// `pass` or `fail`: `fail` if the check's exit code is not 0.
-    verdict: &'static str,
-    command: Command<'a>,
-    coverage: Vec<Aspect<'a>>,
-    processes: Vec<Process<'a>>,
+    verdict: String,
+    command: Command,
+    /// Where the command ran.
+    #[serde(default)]
+    directory: String,
+    /// The root of the repository around that, or the same directory.
+    #[serde(default)]
+    repository: String,
+    coverage: Vec<CoverageElement>,
+    processes: Vec<Process>,
     /// Counts by kind.
-    dropped: BTreeMap<&'a str, u64>,
-    findings: Vec<Element<'a>>,
+    dropped: BTreeMap<String, u64>,
+    /// What these kinds mean, for people.
+    #[serde(default)]
+    dropped_details: BTreeMap<String, String>,
+    findings: Vec<Element>,
     /// Entries of `asyncwatch.toml` that allowed nothing.
-    unused_allows: Vec<UnusedAllow<'a>>,
+    unused_allows: Vec<Unused>,
+    /// What became of the baseline's findings; `null` where there is none.
+    #[serde(default)]
+    baseline: Option<Compared>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 struct Tool {
-    name: &'static str,
-    version: &'static str,
+    name: String,
+    version: String,
 }
 
-#[derive(Serialize)]
-struct Command<'a> {
-    args: &'a [String],
+#[derive(Serialize, Deserialize)]
+struct Command {
+    args: Vec<String>,
     /// Its exit code; `null` if a signal ended it.
     exit_code: Option<i32>,
     signal: Option<i32>,
+    /// It was asked to end.
+    #[serde(default)]
+    stopped: bool,
 }
 
-#[derive(Serialize)]
-struct Aspect<'a> {
+#[derive(Serialize, Deserialize)]
+struct CoverageElement {
     #[serde(flatten)]
-    coverage: &'a Coverage,
+    coverage: Coverage,
     /// In how many processes.
     processes: usize,
 }
 
-#[derive(Serialize)]
-struct Process<'a> {
+#[derive(Serialize, Deserialize)]
+struct Process {
     pid: u32,
     ppid: u32,
-    name: &'a str,
-    args: &'a [String],
-    exe: Option<&'a str>,
+    name: String,
+    args: Vec<String>,
+    exe: Option<String>,
     started_unix_ns: u64,
-    asyncwatch_version: &'a str,
-    timing: &'a str,
+    asyncwatch_version: String,
+    timing: String,
     max_poll_ms: f64,
     polls: u64,
     tasks: u64,
     threads: u64,
     /// Whether it ended in good order.
     ended: bool,
+    /// Whether it still ran when the report was made.
+    #[serde(default)]
+    alive: bool,
 }
 
-#[derive(Serialize)]
-struct Element<'a> {
+#[derive(Serialize, Deserialize)]
+struct Element {
     #[serde(flatten)]
-    finding: &'a Finding,
+    finding: Finding,
     /// Ids of the processes it was seen in.
-    pids: &'a [u32],
-}
-
-#[derive(Serialize)]
-struct UnusedAllow<'a> {
-    /// Where it is written.
-    source: String,
-    site: Option<&'a str>,
-    fingerprint: Option<&'a str>,
-    spawned: Option<&'a str>,
-    code: Option<&'static str>,
-    reason: &'a str,
-    expires: Option<&'a str>,
-    /// `unmatched` or `expired`.
-    why: &'static str,
+    pids: Vec<u32>,
+    /// It is in the baseline, and so fails nothing.
+    #[serde(default)]
+    known: bool,
 }
 
 /// The document, ended by a line end.
@@ -102,86 +113,171 @@ pub(crate) fn json(report: &Report) -> serde_json::Result<String> {
     Ok(text)
 }
 
-fn document(report: &Report) -> Document<'_> {
-    let passed = report.verdict() == Verdict::Clean && report.ending.failure().is_none();
+/// The report that a document tells.
+pub(crate) fn read(text: &str) -> anyhow::Result<Report> {
+    #[derive(Deserialize)]
+    struct Version {
+        schema: u32,
+    }
+    let Version { schema } = serde_json::from_str(text)
+        .context("this is no JSON report of `asyncwatch check --report json=PATH`")?;
+    if schema != SCHEMA {
+        bail!("the report has format {schema}, and this asyncwatch reads format {SCHEMA} only");
+    }
+    let document: Document =
+        serde_json::from_str(text).context("the report is damaged, or of another version")?;
+    Ok(document.into_report())
+}
+
+fn document(report: &Report) -> Document {
     Document {
         schema: SCHEMA,
         tool: Tool {
-            name: "asyncwatch",
-            version: env!("CARGO_PKG_VERSION"),
+            name: "asyncwatch".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
         },
-        verdict: if passed { "pass" } else { "fail" },
+        verdict: if report.passed() { "pass" } else { "fail" }.to_owned(),
         command: Command {
-            args: &report.command,
+            args: report.command.clone(),
             exit_code: report.ending.exit_code(),
             signal: report.ending.signal(),
+            stopped: report.ending.was_stopped(),
         },
+        directory: report.roots.directory.display().to_string(),
+        repository: report.roots.repository.display().to_string(),
         coverage: report
             .coverage
             .iter()
-            .map(|aspect| Aspect {
-                coverage: &aspect.coverage,
+            .map(|aspect| CoverageElement {
+                coverage: aspect.coverage.clone(),
                 processes: aspect.processes,
             })
             .collect(),
         processes: report.processes.iter().map(process).collect(),
         dropped: dropped(report),
+        dropped_details: report
+            .dropped
+            .iter()
+            .filter(|(_, (count, detail))| *count > 0 && !detail.is_empty())
+            .map(|(what, (_, detail))| (what.clone(), detail.clone()))
+            .collect(),
         findings: report
             .groups
             .iter()
             .map(|group| Element {
-                finding: &group.finding,
-                pids: &group.pids,
+                finding: group.finding.clone(),
+                pids: group.pids.clone(),
+                known: group.known,
             })
             .collect(),
-        unused_allows: report.unused_allows.iter().map(unused).collect(),
+        unused_allows: report.unused_allows.clone(),
+        baseline: report.baseline.clone(),
     }
 }
 
-fn unused(unused: &Unused) -> UnusedAllow<'_> {
-    let allow = &unused.allow;
-    UnusedAllow {
-        source: allow.source.to_string(),
-        site: allow.site.as_ref().map(|site| &*site.text),
-        fingerprint: allow.fingerprint.as_deref(),
-        spawned: allow.spawned.as_ref().map(|at| &*at.text),
-        code: allow.code.map(|code| code.as_str()),
-        reason: &allow.reason,
-        expires: allow.expires.as_ref().map(|day| &*day.text),
-        why: match unused.why {
-            Why::Unmatched => "unmatched",
-            Why::Expired(_) => "expired",
-        },
-    }
-}
-
-fn process(process: &Watched) -> Process<'_> {
-    let info = &process.info;
+fn process(process: &Watched) -> Process {
+    let info = process.info.clone();
     Process {
         pid: info.pid,
         ppid: info.ppid,
-        name: &info.name,
-        args: &info.args,
-        exe: info.exe.as_deref(),
+        name: info.name,
+        args: info.args,
+        exe: info.exe,
         started_unix_ns: info.started_unix_ns,
-        asyncwatch_version: &info.asyncwatch_version,
-        timing: &info.timing,
+        asyncwatch_version: info.asyncwatch_version,
+        timing: info.timing,
         max_poll_ms: info.max_poll_ms,
         polls: process.totals.polls,
         tasks: process.totals.tasks,
         threads: process.totals.threads,
         ended: process.ended,
+        alive: process.alive,
     }
 }
 
-fn dropped(report: &Report) -> BTreeMap<&str, u64> {
-    let ours = [
-        ("garbled-lines", report.garbled),
-        ("left-out", report.left_out),
-    ];
+fn dropped(report: &Report) -> BTreeMap<String, u64> {
+    let ours = [(GARBLED, report.garbled), (LEFT_OUT, report.left_out)];
+    let ours = ours.map(|(what, count)| (what.to_owned(), count));
     let theirs = report
         .dropped
         .iter()
-        .map(|(what, (count, _))| (what.as_str(), *count));
+        .map(|(what, (count, _))| (what.clone(), *count));
     theirs.chain(ours).filter(|(_, count)| *count > 0).collect()
+}
+
+impl Document {
+    fn into_report(mut self) -> Report {
+        let garbled = self.dropped.remove(GARBLED).unwrap_or_default();
+        let left_out = self.dropped.remove(LEFT_OUT).unwrap_or_default();
+        let dropped = self.dropped.into_iter().map(|(what, count)| {
+            let detail = self.dropped_details.remove(&what).unwrap_or_default();
+            (what, (count, detail))
+        });
+        let Command {
+            args,
+            exit_code,
+            signal,
+            stopped,
+        } = self.command;
+        Report {
+            command: args,
+            ending: Ending::told(exit_code, signal, stopped),
+            roots: Roots {
+                directory: Path::new(&self.directory).to_owned(),
+                repository: Path::new(&self.repository).to_owned(),
+            },
+            processes: self.processes.into_iter().map(Process::watched).collect(),
+            groups: self
+                .findings
+                .into_iter()
+                .map(|element| Group {
+                    finding: element.finding,
+                    pids: element.pids,
+                    known: element.known,
+                })
+                .collect(),
+            coverage: self
+                .coverage
+                .into_iter()
+                .map(|element| Aspect {
+                    coverage: element.coverage,
+                    processes: element.processes,
+                })
+                .collect(),
+            dropped: dropped.collect(),
+            garbled,
+            left_out,
+            unused_allows: self.unused_allows,
+            baseline: self.baseline,
+        }
+    }
+}
+
+impl Process {
+    fn watched(self) -> Watched {
+        Watched {
+            info: ProcessInfo {
+                schema: 1,
+                pid: self.pid,
+                ppid: self.ppid,
+                name: self.name,
+                args: self.args,
+                exe: self.exe,
+                started_unix_ns: self.started_unix_ns,
+                asyncwatch_version: self.asyncwatch_version,
+                timing: self.timing,
+                max_poll_ms: self.max_poll_ms,
+                ..ProcessInfo::default()
+            },
+            totals: Totals {
+                polls: self.polls,
+                tasks: self.tasks,
+                threads: self.threads,
+            },
+            ended: self.ended,
+            alive: self.alive,
+            reported: true,
+            ..Watched::default()
+        }
+    }
 }

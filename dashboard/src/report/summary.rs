@@ -4,11 +4,11 @@ use std::{collections::BTreeMap, path::Path};
 
 use asyncwatch_findings::{Code, Level};
 
-use super::{Group, Report, Verdict, text::is_shown};
-use crate::{
-    config::{Unused, Why},
-    gather::Watched,
+use super::{
+    Group, Report, Standing, Verdict,
+    text::{clean, is_shown},
 };
+use crate::{baseline::Compared, config::Why, gather::Watched};
 
 /// Most lines of one kind; the rest is counted.
 const LINES_MAX: usize = 5;
@@ -22,10 +22,32 @@ pub(super) fn lines(report: &Report, base: Option<&Path>) -> Vec<String> {
         lines.extend(left_out(report));
         lines.extend(descheduled(report));
         lines.extend(allowed(report));
+        lines.extend(known(report));
     }
     lines.extend(unused_allows(report));
     lines.extend(verdict(report, base));
     lines
+}
+
+/// The lines as one text.
+pub(super) fn plain(report: &Report) -> String {
+    let lines = lines(report, None);
+    lines.iter().map(|line| clean(line) + "\n").collect()
+}
+
+/// What it comes to, in one line.
+pub(super) fn headline(report: &Report) -> String {
+    let ending = report
+        .ending
+        .failure()
+        .map(|how| format!("the command {how}"));
+    let verdict = match report.verdict() {
+        Verdict::NothingReported => "no watched process reported".to_owned(),
+        Verdict::NothingPolled => "nothing was watched".to_owned(),
+        Verdict::Denied | Verdict::Clean => findings(report),
+    };
+    let parts: Vec<String> = ending.into_iter().chain([verdict]).collect();
+    parts.join("; ")
 }
 
 fn watched(report: &Report) -> String {
@@ -158,22 +180,48 @@ fn allowed(report: &Report) -> Vec<String> {
     lines
 }
 
+/// What is known from before, and what of that is no longer there.
+fn known(report: &Report) -> Vec<String> {
+    let Some(Compared { path, gone }) = &report.baseline else {
+        return Vec::new();
+    };
+    let known: Vec<&Group> = report.of_standing(Standing::Known).collect();
+    let mut lines = Vec::new();
+    if !known.is_empty() {
+        let kinds = kinds(known.iter().copied());
+        lines.push(format!("known, and so no failure: {kinds} ({path})"));
+        let each = known.iter().map(|group| format!("  {}", group.line()));
+        lines.extend(bounded(each.collect(), "  further one", "  further ones"));
+    }
+    if !gone.is_empty() {
+        let (number, drop) = match gone.len() {
+            1 => ("1 known finding is".to_owned(), "it"),
+            many => (format!("{many} known findings are"), "them"),
+        };
+        lines.push(format!(
+            "{number} no longer seen; run with --update-baseline to drop {drop} from {path}"
+        ));
+        let each = gone.iter().map(|known| format!("  {}", known.line()));
+        lines.extend(bounded(each.collect(), "  further one", "  further ones"));
+    }
+    lines
+}
+
 fn unused_allows(report: &Report) -> Vec<String> {
     // Where nothing is known, nothing is known to be superfluous.
     let known = report.verdict() != Verdict::NothingReported;
     let lines = report.unused_allows.iter().filter_map(|unused| {
-        let Unused { allow, why } = unused;
-        let (source, what) = (&allow.source, allow.what());
-        let day = allow.expires.as_ref().map_or("", |day| &day.text);
-        Some(match why {
-            Why::Unmatched if !known => return None,
-            Why::Unmatched => {
+        let (source, what) = (&unused.source, unused.what());
+        let day = unused.expires.as_deref().unwrap_or_default();
+        Some(match (unused.why, unused.matched) {
+            (Why::Unmatched, _) if !known => return None,
+            (Why::Unmatched, _) => {
                 format!("warning: {source}: nothing was found that it allows: {what}; remove it if it is not needed any more")
             }
-            Why::Expired(0) => {
+            (Why::Expired, 0) => {
                 format!("warning: {source}: it expired on {day} and is not needed: {what}; remove it")
             }
-            Why::Expired(_) => {
+            (Why::Expired, _) => {
                 format!("warning: {source}: it expired on {day}, so this is not allowed any more: {what}")
             }
         })

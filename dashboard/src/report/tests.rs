@@ -265,11 +265,14 @@ fn json_has_exactly_the_documented_fields() {
         (
             &document,
             expect![
-                "command coverage dropped findings processes schema tool unused_allows verdict"
+                "baseline command coverage directory dropped dropped_details findings processes repository schema tool unused_allows verdict"
             ],
         ),
         (&document["tool"], expect!["name version"]),
-        (&document["command"], expect!["args exit_code signal"]),
+        (
+            &document["command"],
+            expect!["args exit_code signal stopped"],
+        ),
         (
             &document["coverage"][0],
             expect!["aspect covered detail processes"],
@@ -277,13 +280,13 @@ fn json_has_exactly_the_documented_fields() {
         (
             &document["processes"][0],
             expect![
-                "args asyncwatch_version ended exe max_poll_ms name pid polls ppid started_unix_ns tasks threads timing"
+                "alive args asyncwatch_version ended exe max_poll_ms name pid polls ppid started_unix_ns tasks threads timing"
             ],
         ),
         (
             finding,
             expect![
-                "blocked_ms blocking_frame class code count cpu_ms culprit fingerprint first_unix_ns help id last_unix_ns level limit_ms message notes ongoing pids queued_behind run_delay_ms stacks syscall task waited_behind_ms wall_ms worker"
+                "blocked_ms blocking_frame class code count cpu_ms culprit fingerprint first_unix_ns help id known last_unix_ns level limit_ms message notes ongoing pids queued_behind run_delay_ms stacks syscall task waited_behind_ms wall_ms worker"
             ],
         ),
         (&finding["culprit"], expect!["file function line user"]),
@@ -328,7 +331,7 @@ fn json_tells_the_verdict_and_the_command() {
     let killed = document(&report_of(clean(), &[], SIGKILLED));
     assert_eq!(
         killed["command"],
-        serde_json::json!({"args": ["cargo", "test"], "exit_code": null, "signal": 9})
+        serde_json::json!({"args": ["cargo", "test"], "exit_code": null, "signal": 9, "stopped": false})
     );
 }
 
@@ -399,3 +402,5 @@ fn exit_codes_of_commands_are_kept() {
         assert_eq!(Ending::of_wait_status(wait_status).failure_code(), code);
     }
 }
+
+mod formats;

@@ -5,9 +5,9 @@ use std::{
     path::Path,
 };
 
-use asyncwatch_findings::{Level, RenderOptions, SourceFiles, message::frame_label, render};
+use asyncwatch_findings::{RenderOptions, SourceFiles, message::frame_label, render};
 
-use super::{Group, Report, summary};
+use super::{Group, Report, Standing, summary};
 
 /// How findings are written: paths relative to `base`, source lines from disk.
 pub(crate) fn options(base: Option<&Path>, color: bool, stack: bool) -> RenderOptions<'_> {
@@ -47,11 +47,12 @@ fn failures(report: &Report, options: &RenderOptions<'_>) -> String {
 }
 
 pub(super) fn is_shown(group: &Group) -> bool {
-    group.finding.level != Level::Allow && !group.is_descheduled()
+    matches!(group.standing(), Standing::Failure | Standing::Warning)
 }
 
 impl Group {
-    fn with_notes(&self) -> asyncwatch_findings::Finding {
+    /// The finding, with what is known of the group beside it.
+    pub(super) fn with_notes(&self) -> asyncwatch_findings::Finding {
         let mut finding = self.finding.clone();
         if self.pids.len() > 1 {
             finding.notes.push(format!(
@@ -72,8 +73,9 @@ impl Group {
     }
 }
 
-/// Streams come from other processes: nothing in them may command the terminal.
-fn clean(line: &str) -> String {
+/// Streams come from other processes: nothing in them may command the terminal, nor end
+/// a line.
+pub(super) fn clean(line: &str) -> String {
     line.chars()
         .map(|c| if c.is_control() { '\u{fffd}' } else { c })
         .collect()

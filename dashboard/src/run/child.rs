@@ -49,6 +49,24 @@ impl Ending {
         Some(u8::try_from(code).unwrap_or(1))
     }
 
+    /// As a report told it: an exit code, or else a signal.
+    pub(crate) fn told(exit_code: Option<i32>, signal: Option<i32>, stopped: bool) -> Ending {
+        let status = match (exit_code, signal) {
+            (Some(code), _) => (code & 0xff) << 8,
+            (None, Some(signal)) => signal & 0x7f,
+            (None, None) => 0,
+        };
+        Ending {
+            status: ExitStatus::from_raw(status),
+            stopped,
+        }
+    }
+
+    /// We asked it to end.
+    pub(crate) fn was_stopped(&self) -> bool {
+        self.stopped
+    }
+
     #[cfg(test)]
     pub(crate) fn of_wait_status(status: i32) -> Ending {
         Ending {

@@ -312,7 +312,7 @@ fn reports_that_cannot_be_written_are_told_before_the_command_runs() {
     for (report, part) in [
         ("json=no/such/r.json", "create it first"),
         ("json=.", "it is a directory"),
-        ("junit=r.xml", "formats are text, json"),
+        ("pdf=r.pdf", "formats are text, json"),
     ] {
         let done = scene
             .asyncwatch(&["check", "--report", report], "echo ran")

@@ -66,6 +66,8 @@ impl Scene {
             "ASYNCWATCH_MAX_POLL",
             "ASYNCWATCH_REPORT",
             "ASYNCWATCH_ADDR",
+            "GITHUB_ACTIONS",
+            "GITHUB_STEP_SUMMARY",
         ] {
             command.env_remove(variable);
         }

@@ -2,7 +2,9 @@
 
 #![cfg(unix)]
 
+mod baseline;
 mod check;
 mod doctor;
 mod fake;
+mod reports;
 mod run;
