@@ -17,7 +17,7 @@ use crate::{
     clock::{self, Ticks},
     drops,
     large::Function,
-    probe::wakes::Note,
+    probe::note::{self, Note},
     registry::task::Task,
     report::{Detected, OnlyIf, Place},
     settings,
@@ -42,14 +42,22 @@ pub(crate) fn prepare() {
     LazyLock::force(&STORMS);
 }
 
-/// A future that returned `Pending` while nobody held its waker.
+/// A task that waits while nobody holds its waker.
 struct Suspect {
     note: Weak<Note>,
     generation: u32,
     since: Ticks,
     task: TaskIdentity,
-    /// The innermost watched function that waits.
-    function: Option<&'static Function>,
+    lost: Lost,
+}
+
+/// How it came about that nobody holds the waker.
+pub(crate) enum Lost {
+    /// A poll returned `Pending` without having given it away; the innermost watched
+    /// function that waits.
+    NeverKept(Option<&'static Function>),
+    /// The last clone was dropped later, with this stack.
+    ThrownAway(RawStack),
 }
 
 /// A task that wakes itself all the time.
@@ -65,13 +73,13 @@ pub(crate) struct Storm {
 }
 
 /// Has the watchdog look at a future that nobody seems able to wake.
-pub(crate) fn suspect(note: Weak<Note>, task: &'static Task, function: Option<&'static Function>) {
+pub(crate) fn suspect(note: Weak<Note>, task: &'static Task, lost: Lost) {
     let suspect = Suspect {
         note,
         generation: 0,
         since: 0,
         task: TaskIdentity::of(task),
-        function,
+        lost,
     };
     if let Err(suspect) = SUSPECTS.push(suspect) {
         suspect.let_go();
@@ -135,7 +143,8 @@ impl Suspect {
         }
         // The reference counted by the runtime's own look is that of `note`.
         let state = note.task_state()?;
-        let forgotten = note.is_abandoned(1) && state.is_asleep() && state.others_of_sleeper() == 1;
+        let forgotten =
+            note::is_abandoned(&note, 1) && state.is_asleep() && state.others_of_sleeper() == 1;
         forgotten.then(|| clock::to_duration(now.saturating_sub(self.since)))
     }
 
@@ -148,9 +157,23 @@ impl Suspect {
 
     fn detected(&self, waited: Duration) -> Detected {
         let who = message::task_name(Some(&self.task.to_ref()));
-        let defined = self
-            .function
-            .and_then(|function| Some((function.name, function.defined?)));
+        let message = format!(
+            "{who} has waited for {} and nobody is left to wake it",
+            humanise(waited)
+        );
+        let detected = match &self.lost {
+            Lost::NeverKept(function) => self.never_kept(*function, message),
+            Lost::ThrownAway(stack) => self.thrown_away(stack, message),
+        };
+        Detected {
+            task: Some(self.task),
+            wall: Some(waited),
+            ..detected
+        }
+    }
+
+    fn never_kept(&self, function: Option<&'static Function>, message: String) -> Detected {
+        let defined = function.and_then(|function| Some((function.name, function.defined?)));
         let place = match (defined, self.task.spawned_at) {
             (Some((name, (file, line))), _) => Place::Forgetful { name, file, line },
             (None, Some(spawned)) => Place::At(spawned),
@@ -161,8 +184,6 @@ impl Suspect {
                 Some(_) => "what it awaits kept no waker".to_owned(),
                 None => "spawned here; what it awaits kept no waker".to_owned(),
             }),
-            task: Some(self.task),
-            wall: Some(waited),
             help: Some(
                 "a `poll` that returns `Pending` has to store or pass on `cx.waker()` on every path, and whatever makes progress possible has to wake it"
                     .to_owned(),
@@ -177,14 +198,21 @@ impl Suspect {
                     file,
                     line,
                 }),
-            ..Detected::new(
-                Code::LostWaker,
-                format!(
-                    "{who} has waited for {} and nobody is left to wake it",
-                    humanise(waited)
-                ),
-                place,
-            )
+            ..Detected::new(Code::LostWaker, message, place)
+        }
+    }
+
+    fn thrown_away(&self, stack: &RawStack, message: String) -> Detected {
+        Detected {
+            label: Some("its last waker is dropped here, and was not called".to_owned()),
+            otherwise: self.task.spawned_at,
+            stacks: vec![(Duration::ZERO, stack.clone())],
+            help: Some(
+                "wake a waker before you replace or drop it, or keep one for each task that waits"
+                    .to_owned(),
+            ),
+            notes: vec!["there is no other one: the task sleeps until it is aborted".to_owned()],
+            ..Detected::new(Code::LostWaker, message, Place::Stack)
         }
     }
 }

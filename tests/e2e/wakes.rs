@@ -27,6 +27,18 @@ fn a_task_that_somebody_can_wake_is_not_reported() {
 }
 
 #[test]
+fn who_throws_the_last_waker_of_a_task_away_is_reported() {
+    let checked = of("replaced_waker", "displaced");
+    checked.exits(1).blames_the_marked_lines();
+    assert_eq!(checked.only()["code"], "lost-waker");
+}
+
+#[test]
+fn who_wakes_the_task_that_it_displaces_is_not() {
+    is_silent(&of("replaced_waker", "woken"));
+}
+
+#[test]
 fn a_storm_of_self_wakes_is_reported_with_its_line() {
     let checked = of("self_wake", "storm");
     checked.exits(1).blames_the_marked_lines();

@@ -8,6 +8,7 @@
 pub(crate) mod allowed;
 pub(crate) mod hooks;
 pub(crate) mod join_state;
+pub(crate) mod note;
 pub(crate) mod of_fn;
 pub(crate) mod wakes;
 pub(crate) mod watch;

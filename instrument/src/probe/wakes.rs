@@ -9,7 +9,8 @@
 //!   ones exact numbers.
 //! - **Lost wakers**: after a poll that returned `Pending`, nobody holds the waker, and
 //!   nobody has called it. Whether that means what it seems to is for
-//!   [`waits`](crate::waits) to find out.
+//!   [`waits`](crate::waits) to find out. The waker itself tells if it is thrown away
+//!   later ([`note`](super::note)).
 //! - **Storms**: the future calls the waker during its own poll, and again in the next
 //!   one, thousands of times in a row.
 //!
@@ -19,26 +20,19 @@ use std::{
     cell::Cell,
     future::Future,
     pin::Pin,
-    sync::{
-        Arc, OnceLock,
-        atomic::{
-            AtomicBool, AtomicU8, AtomicU32, AtomicU64,
-            Ordering::{Acquire, Relaxed},
-        },
-    },
-    task::{Context, Poll, Wake, Waker},
+    sync::{Arc, atomic::Ordering::Relaxed},
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
 use asyncwatch_findings::Code;
 
-use super::join_state::{self, TaskState};
+use super::note::{self, BY_ITSELF, Note};
 use crate::{
     clock::{self, Ticks},
     large::Function,
     registry::{
         slot::Slot,
-        slots,
         task::{Short, Task},
     },
     settings, waits,
@@ -100,102 +94,6 @@ pub(crate) struct Wakes {
     function: Option<&'static Function>,
 }
 
-/// References to a [`Note`] that [`Wakes`] itself holds.
-const OWN_REFERENCES: usize = 2;
-
-/// What a waker notes. Shared with whoever was given a clone of it.
-pub(crate) struct Note {
-    task: &'static Task,
-    id: u64,
-    /// The waker of the task that the future was first polled in.
-    inner: OnceLock<Waker>,
-    /// The next wake is to be timed.
-    timed: AtomicBool,
-    /// [`WOKEN`] and [`BY_ITSELF`] since the last poll began.
-    woken: AtomicU8,
-    /// Number of the slot whose thread polls it, plus one; 0 between polls.
-    polled_by: AtomicU32,
-    /// Grows with each poll.
-    generation: AtomicU32,
-    /// It is on the list of [`waits`].
-    pub(crate) suspected: AtomicBool,
-    /// The stack of the next wake by itself is asked for.
-    capture: AtomicBool,
-    /// Of the streak whose stack is asked for.
-    streak: AtomicU32,
-    streak_ticks: AtomicU64,
-}
-
-const WOKEN: u8 = 1;
-const BY_ITSELF: u8 = 2;
-
-impl Wake for Note {
-    fn wake(self: Arc<Self>) {
-        self.woken.fetch_or(WOKEN, Relaxed);
-        self.pass_on();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        if self.is_polled_here() {
-            self.woken.fetch_or(WOKEN | BY_ITSELF, Relaxed);
-            if self.capture.load(Relaxed) {
-                self.tell_of_storm();
-            }
-        } else {
-            self.woken.fetch_or(WOKEN, Relaxed);
-        }
-        self.pass_on();
-    }
-}
-
-impl Note {
-    #[inline]
-    fn pass_on(&self) {
-        if self.timed.load(Relaxed) && self.task.id() == self.id {
-            self.task.woken(clock::now());
-        }
-        if let Some(inner) = self.inner.get() {
-            inner.wake_by_ref();
-        }
-    }
-
-    #[inline]
-    fn is_polled_here(&self) -> bool {
-        let polled_by = self.polled_by.load(Relaxed);
-        polled_by != 0 && slots::known().is_some_and(|slot| slot.number + 1 == polled_by)
-    }
-
-    #[cold]
-    fn tell_of_storm(self: &Arc<Self>) {
-        if self.capture.swap(false, Relaxed) && self.task.id() == self.id {
-            waits::storm(waits::Storm {
-                task: crate::slow::TaskIdentity::of(self.task),
-                stack: asyncwatch_stack::own_trace(waits::FRAMES_MAX),
-                alone: Arc::strong_count(self) == OWN_REFERENCES,
-                polls: self.streak.load(Relaxed),
-                lasted: clock::to_duration(self.streak_ticks.load(Relaxed)),
-            });
-        }
-    }
-
-    /// The task it belongs to, as tokio has it; `None` if that is none, or not known.
-    pub(crate) fn task_state(&self) -> Option<TaskState> {
-        join_state::of(self.inner.get()?)
-    }
-
-    pub(crate) fn generation(&self) -> u32 {
-        self.generation.load(Acquire)
-    }
-
-    /// Whether it is not polled, was not called since the last poll, and is held by
-    /// nobody but its future and `others`.
-    pub(crate) fn is_abandoned(self: &Arc<Self>, others: usize) -> bool {
-        self.polled_by.load(Acquire) == 0
-            && Arc::strong_count(self) == OWN_REFERENCES + others
-            && self.woken.load(Acquire) == 0
-    }
-}
-
 impl Wakes {
     /// For a future whose numbers are in `task`. `timed` says to measure its
     /// scheduled time. `None` if there is nothing to find out.
@@ -204,21 +102,9 @@ impl Wakes {
         if !timed && !tracked {
             return None;
         }
-        let note = Arc::new(Note {
-            task,
-            id: task.id(),
-            inner: OnceLock::new(),
-            timed: AtomicBool::new(false),
-            woken: AtomicU8::new(0),
-            polled_by: AtomicU32::new(0),
-            generation: AtomicU32::new(0),
-            suspected: AtomicBool::new(false),
-            capture: AtomicBool::new(false),
-            streak: AtomicU32::new(0),
-            streak_ticks: AtomicU64::new(0),
-        });
+        let note = Arc::new(Note::new(task, tracked));
         Some(Wakes {
-            waker: Waker::from(note.clone()),
+            waker: note::waker(note.clone()),
             note,
             timed,
             tracked,
@@ -298,7 +184,7 @@ impl Wakes {
             }
         } else {
             self.streak.length = 0;
-            if self.note.is_abandoned(0) {
+            if note::is_abandoned(&self.note, 0) {
                 self.suspect();
             }
         }
@@ -336,15 +222,18 @@ impl Wakes {
         let note = &self.note;
         if settings::wants(Code::LostWaker)
             && note.task.id() == note.id
-            && !note.suspected.load(Relaxed)
             && note.task_state().is_some()
+            && !note.suspected.swap(true, Relaxed)
         {
-            note.suspected.store(true, Relaxed);
             let innermost = match WAITS_IN.get() {
                 WaitsIn::Function(function) => Some(function),
                 _ => self.function,
             };
-            waits::suspect(Arc::downgrade(note), note.task, innermost);
+            waits::suspect(
+                Arc::downgrade(note),
+                note.task,
+                waits::Lost::NeverKept(innermost),
+            );
         }
     }
 
@@ -383,11 +272,11 @@ fn is_storm(length: u32, lasted: Duration, before: Short, now: Short) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::panic::Location;
+    use std::{panic::Location, task::Wake};
 
     use super::*;
     use crate::registry::{
-        sites, slab,
+        sites, slab, slots,
         task::{Birth, Kind},
     };
 
@@ -428,7 +317,7 @@ mod tests {
     fn a_waker_that_nobody_kept_is_abandoned() {
         let mut wakes = tracking();
         assert!(poll(&mut wakes, |_| Poll::Pending).is_pending());
-        assert!(wakes.note.is_abandoned(0));
+        assert!(note::is_abandoned(&wakes.note, 0));
     }
 
     #[test]
@@ -440,11 +329,17 @@ mod tests {
             Poll::Pending
         });
         assert!(waits.is_pending());
-        assert!(!wakes.note.is_abandoned(0));
+        assert!(!note::is_abandoned(&wakes.note, 0));
         kept.take().expect("was kept").wake();
-        assert!(!wakes.note.is_abandoned(0), "it was called meanwhile");
+        assert!(
+            !note::is_abandoned(&wakes.note, 0),
+            "it was called meanwhile"
+        );
         assert!(poll(&mut wakes, |_| Poll::Pending).is_pending());
-        assert!(wakes.note.is_abandoned(0), "that was before this poll");
+        assert!(
+            note::is_abandoned(&wakes.note, 0),
+            "that was before this poll"
+        );
     }
 
     #[test]
