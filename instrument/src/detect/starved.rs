@@ -55,6 +55,21 @@ pub(super) fn is_busy(before: &Look, now: &Look) -> bool {
     !passed.is_zero() && busy >= passed.mul_f64(BUSY)
 }
 
+/// How many of the first looks say nothing, because up to the last of them the tasks in
+/// the queue would have had their turn within `limit`.
+pub(super) fn kept_up(looks: &[Look], limit: Duration) -> usize {
+    let (Some(first), Some(last)) = (looks.first(), looks.last()) else {
+        return 0;
+    };
+    let polls = last.polls.saturating_sub(first.polls);
+    let poll = match polls {
+        0 => limit,
+        _ => last.busy.saturating_sub(first.busy).div_f64(polls as f64),
+    };
+    let short = |look: &Look| poll.mul_f64(look.queued as f64) < limit;
+    looks.iter().rposition(short).map_or(0, |at| at + 1)
+}
+
 /// Judges a worker by looks between which it was always busy and no poll was slow.
 pub(super) fn judge(looks: &[Look], limit: Duration) -> Option<Starvation> {
     let (first, last) = (looks.first()?, looks.last()?);
@@ -140,6 +155,22 @@ mod tests {
         looks[3].queued = 40;
         assert_eq!(judge(&looks, LIMIT), None);
         assert_eq!(judge(&worker(2_000, ms(1))[..4], LIMIT), None, "0.75 s");
+    }
+
+    #[test]
+    fn only_what_follows_a_short_queue_counts() {
+        let mut looks = worker(2_000, ms(1));
+        assert_eq!(kept_up(&looks, LIMIT), 0);
+        looks[1].queued = 40;
+        assert_eq!(kept_up(&looks, LIMIT), 2);
+        assert_eq!(
+            kept_up(&looks[..1], LIMIT),
+            0,
+            "one that waits may wait long"
+        );
+        looks[5].queued = 0;
+        assert_eq!(kept_up(&looks, LIMIT), 6);
+        assert_eq!(kept_up(&[], LIMIT), 0);
     }
 
     #[test]

@@ -118,12 +118,13 @@ impl Workers {
 
 impl Course {
     fn go_on(&mut self, now: Look, info: &ThreadInfo) -> Option<Detected> {
-        if self.looks.is_empty() {
+        let limit = Duration::from_nanos(settings::limit_of(Code::StarvedWorker));
+        self.looks.push(now);
+        self.looks.drain(..starved::kept_up(&self.looks, limit));
+        if self.looks.len() == 1 {
             self.began = times(info.runtime());
             self.next_report = starved::WINDOW;
         }
-        self.looks.push(now);
-        let limit = Duration::from_nanos(settings::limit_of(Code::StarvedWorker));
         let starved = starved::judge(&self.looks, limit);
         let found = starved
             .filter(|starved| starved.window >= self.next_report)

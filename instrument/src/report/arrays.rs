@@ -16,6 +16,55 @@ pub(super) fn only_large(source: &str, defined: u32, size: u64) -> Option<u32> {
     large.next().is_none().then_some(first)
 }
 
+/// A function that is called, and its array.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Called {
+    pub(super) name: String,
+    /// How often it is called.
+    pub(super) times: u64,
+    /// Of the array, from 1.
+    pub(super) line: u32,
+}
+
+/// The only array that explains `size` together with its likes, among the functions of
+/// the file that the one at line `defined` calls.
+pub(super) fn only_large_called(source: &str, defined: u32, size: u64) -> Option<Called> {
+    let calls = |name: &str| -> u64 {
+        let lines = body(source, defined).skip(1);
+        lines.map(|(_, line)| calls_in(line, name)).sum()
+    };
+    let mut found = source.lines().zip(1_u32..).filter_map(|(line, number)| {
+        let name = async_fn(line).filter(|_| number != defined)?;
+        let times = calls(name);
+        let line = only_large(source, number, size.checked_div(times)?)?;
+        Some(Called {
+            name: name.to_owned(),
+            times,
+            line,
+        })
+    });
+    let first = found.next()?;
+    found.next().is_none().then_some(first)
+}
+
+/// The name of the async function whose signature begins in this line.
+fn async_fn(line: &str) -> Option<&str> {
+    let (before, rest) = line.split_once("async fn ")?;
+    let name = rest.split(|c| !is_word(c)).next()?;
+    (!before.contains("//") && !name.is_empty()).then_some(name)
+}
+
+fn calls_in(line: &str, name: &str) -> u64 {
+    let calls = line.match_indices(name).filter(|(at, _)| {
+        !line[..*at].ends_with(is_word) && line[at + name.len()..].starts_with('(')
+    });
+    calls.count() as u64
+}
+
+fn is_word(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
+}
+
 /// The numbered lines of the function, without comments, up to the brace that ends it.
 fn body(source: &str, defined: u32) -> impl Iterator<Item = (u32, &str)> {
     let mut depth = 0_usize;
@@ -163,6 +212,34 @@ async fn other() {
         let unknown = PUSH.replace("256 * 1024", "LENGTH");
         assert_eq!(only_large(&unknown, 2, 262_160), None);
         assert_eq!(only_large(PUSH, 99, 262_160), None);
+    }
+
+    #[test]
+    fn an_array_of_what_is_called_counts_as_often_as_that_is_called() {
+        let source = format!(
+            "{PUSH}async fn all() {{
+    join!(push(1), push(2), self.push(3));
+    // push(4)
+    other();
+}}
+"
+        );
+        let called = |size| only_large_called(&source, 14, size);
+        let three = Called {
+            name: "push".to_owned(),
+            times: 3,
+            line: 5,
+        };
+        assert_eq!(called(3 * 262_150), Some(three));
+        assert_eq!(
+            called(262_150),
+            Some(Called {
+                name: "other".to_owned(),
+                times: 1,
+                line: 12
+            })
+        );
+        assert_eq!(called(9), None);
     }
 
     #[test]

@@ -3,13 +3,13 @@
 //! Detectors hand in facts and raw stacks; names are looked up on the reporter's
 //! thread.
 
-use std::{iter, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use asyncwatch_findings::{
     Careless, Code, Finding, Frame, Level, Owner, SourceFiles, Stack, blame, careless_pending,
     display_name, fingerprint, function_around, owner, waits_for_ever,
 };
-use asyncwatch_stack::{RawStack, source_root};
+use asyncwatch_stack::{RawStack, source_file};
 
 use super::symbols::Symbols;
 use crate::{clock, registry::sites, settings, slow::TaskIdentity, source::SourceLine};
@@ -74,20 +74,22 @@ impl OnlyIf {
     }
 }
 
-/// A path as the compiler knew it: relative to a directory that is this one or, as in
-/// the tests of a workspace, one above; or else the one that the crate was compiled in, if that is not empty.
-fn source_path(file: &str, krate: &str) -> PathBuf {
-    let here = std::env::current_dir().unwrap_or_default();
-    let near = here.ancestors().map(|directory| directory.join(file));
-    let root = || (!krate.is_empty()).then(|| source_root(krate)).flatten();
-    let far = iter::once_with(root).flatten().map(|root| root.join(file));
-    near.chain(far)
-        .find(|path| path.is_file())
+/// Where a file lies by its path as the compiler knew it, in the crate `krate` if that is
+/// not empty: relative to where that was compiled or, if nobody knows, to a directory that
+/// is this one or, as in the tests of a workspace, one above.
+pub(super) fn source_path(file: &str, krate: &str) -> PathBuf {
+    let near = || {
+        let here = std::env::current_dir().unwrap_or_default();
+        let mut near = here.ancestors().map(|directory| directory.join(file));
+        near.find(|path| path.is_file())
+    };
+    source_file(file, krate)
+        .or_else(near)
         .unwrap_or_else(|| PathBuf::from(file))
 }
 
 /// The crate of a function.
-fn krate(function: &str) -> &str {
+pub(super) fn krate(function: &str) -> &str {
     function.split("::").next().unwrap_or(function)
 }
 
@@ -279,10 +281,11 @@ pub(super) fn spawner(at: SourceLine, symbols: &mut Symbols) -> Frame {
     let known =
         sites::first_spawns(at).find_map(|stack| symbols.resolve(stack).into_iter().find(same));
     known.unwrap_or_else(|| {
-        let around = function_around(&SourceFiles, &source_path(file, ""), at.line());
+        let path = source_path(file, "");
+        let around = function_around(&SourceFiles, &path, at.line());
         Frame {
             function: around.unwrap_or_default(),
-            file: Some(file.to_owned()),
+            file: Some(path.to_string_lossy().into_owned()),
             line,
             user: true,
             ..Frame::default()
@@ -308,11 +311,15 @@ fn culprit(place: Place, stacks: &[Stack], symbols: &mut Symbols) -> Option<Fram
         frame.line == Some(line) && frame.file.as_ref().is_some_and(|f| f.ends_with(&file))
     };
     let known = stacks.iter().flat_map(|stack| &stack.frames).find(same);
-    Some(known.cloned().unwrap_or(Frame {
+    if let Some(known) = known {
+        return Some(known.clone());
+    }
+    let path = source_path(&file, krate(&function));
+    Some(Frame {
         function,
-        file: Some(file),
+        file: Some(path.to_string_lossy().into_owned()),
         line: Some(line),
         user: true,
         ..Frame::default()
-    }))
+    })
 }

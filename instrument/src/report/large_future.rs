@@ -4,16 +4,12 @@
 //! around the place that made it tells. Which variable makes it large is asked of the
 //! debug information, and where that does not know, of the function's own source.
 
-use std::{
-    collections::HashMap,
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{collections::HashMap, fs, path::Path};
 
 use asyncwatch_findings::{Code, bytes, display_name};
-use asyncwatch_stack::{Held, largest_held, source_root};
+use asyncwatch_stack::{Held, largest_held};
 
-use super::{Detected, Place, arrays, boxed};
+use super::{Detected, Place, arrays, boxed, detected::source_path};
 use crate::{
     clock,
     large::{First, Function},
@@ -115,22 +111,87 @@ fn held(function: Function, size: u64) -> Option<(Place, String)> {
         line: line?,
     };
     let held = bytes(held);
+    let type_name = readable(&type_name);
     let label = format!("`{name}: {type_name}`, {held}, is held across an `.await`");
     Some((place, label))
 }
 
-/// The only array in the function's source that is large enough.
+/// A type as people would write it: without the paths, a future of an async function by
+/// the name of that.
+fn readable(type_name: &str) -> String {
+    const WRAPPER: &str = "OfFn<";
+    const MARKER: &str = "::__AsyncwatchFn";
+    let part = |c: char| c.is_alphanumeric() || "_:{}#".contains(c);
+    let mut readable = String::new();
+    let mut rest = type_name;
+    while let Some(c) = rest.chars().next() {
+        let word = &rest[..rest.find(|c| !part(c)).unwrap_or(rest.len())];
+        if word.is_empty() {
+            readable.push(c);
+            rest = &rest[c.len_utf8()..];
+            continue;
+        }
+        rest = &rest[word.len()..];
+        let names = word.split("::").filter(|name| !name.starts_with('{'));
+        let name = names.last().unwrap_or(word);
+        if format!("{name}<") == WRAPPER
+            && let Some((function, _)) = rest[1..].split_once(MARKER)
+            && let Some(end) = behind_angles(rest)
+        {
+            let function = function.rsplit("::").next().unwrap_or(function);
+            readable.push_str(&format!("{function}(..)"));
+            rest = end;
+        } else {
+            readable.push_str(name);
+        }
+    }
+    readable
+}
+
+/// What follows the angle brackets that `text` begins with.
+fn behind_angles(text: &str) -> Option<&str> {
+    let mut open = 0_usize;
+    for (at, c) in text.char_indices() {
+        match c {
+            '<' => open += 1,
+            '>' => open = open.saturating_sub(1),
+            _ => {}
+        }
+        if open == 0 {
+            return text.get(at + 1..);
+        }
+    }
+    None
+}
+
+/// The only array that is large enough, in the function's source or in that of the
+/// functions of the same file that it calls.
 fn in_source(function: Function, size: u64) -> Option<(Place, String)> {
     let (file, defined) = function.defined?;
     let krate = function.name.split("::").next()?;
     let source = read(krate, file)?;
-    let line = arrays::only_large(&source, defined, size)?;
+    let (function, line, label) = match arrays::only_large(&source, defined, size) {
+        Some(line) => (
+            function.name.to_owned(),
+            line,
+            "this array is held across an `.await`".to_owned(),
+        ),
+        None => {
+            let arrays::Called { name, times, line } =
+                arrays::only_large_called(&source, defined, size)?;
+            let label = match times {
+                1 => "this array is held across an `.await`".to_owned(),
+                times => format!("this array is held across an `.await`, {times} times"),
+            };
+            (format!("{krate}::{name}"), line, label)
+        }
+    };
     let place = Place::Variable {
-        function: function.name.to_owned(),
+        function,
         file: file.to_owned(),
         line,
     };
-    Some((place, "this array is held across an `.await`".to_owned()))
+    Some((place, label))
 }
 
 fn definition(function: Function) -> Option<Place> {
@@ -142,17 +203,34 @@ fn definition(function: Function) -> Option<Place> {
     })
 }
 
-/// The source `file` of crate `krate`: below the directory the program runs in, or the
-/// one it was compiled in.
+/// The source `file` of crate `krate`.
 fn read(krate: &str, file: &str) -> Option<String> {
-    let candidates = [Some(PathBuf::new()), source_root(krate)];
-    candidates
-        .into_iter()
-        .flatten()
-        .find_map(|root| read_small(&root.join(file)))
+    read_small(&source_path(file, krate))
 }
 
 fn read_small(path: &Path) -> Option<String> {
     let small = fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.len() <= FILE_BYTES_MAX);
     small.then(|| fs::read_to_string(path).ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn types_are_as_people_write_them() {
+        assert_eq!(readable("[u8; 65536]"), "[u8; 65536]");
+        assert_eq!(
+            readable("alloc::vec::Vec<app::Item, alloc::alloc::Global>"),
+            "Vec<Item, Global>"
+        );
+        let future = "asyncwatch_instrument::probe::of_fn::OfFn<app::db::copy::__AsyncwatchFn, app::db::copy::{async_block_env#0}>";
+        assert_eq!(
+            readable(&format!(
+                "(tokio::future::MaybeDone<{future}>, &mut {future})"
+            )),
+            "(MaybeDone<copy(..)>, &mut copy(..))"
+        );
+        assert_eq!(readable("app::load::{async_fn_env#0}"), "load");
+    }
 }

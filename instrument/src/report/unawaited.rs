@@ -48,7 +48,8 @@ impl Places {
 }
 
 /// Judges a drop; `None` if it is no mistake: its task was aborted or the runtime shut
-/// down before its first poll, or it was made for a `select!` that another branch won.
+/// down before its first poll, or it was made for a `select!` that another branch won, or
+/// only to be measured.
 ///
 /// Later drops of a place come without a stack; they count only where all that came
 /// with one were mistakes.
@@ -70,7 +71,8 @@ pub(super) fn judge(
     let aborted = aborted_or_shut_down(&frames);
     asyncwatch_findings::trim(&mut frames);
     skip_our_own(&mut frames);
-    if aborted || super::select::is_inside(dropped.made, path_of_making(dropped, &frames)) {
+    if aborted || super::select::need_not_be_polled(dropped.made, path_of_making(dropped, &frames))
+    {
         known.excused = true;
         return None;
     }

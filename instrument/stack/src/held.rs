@@ -30,10 +30,3 @@ pub struct Held {
 pub fn largest_held(function: &str, file: Option<&str>, bytes: u64) -> Option<Held> {
     crate::platform::largest_held(function, file, bytes)
 }
-
-/// The directory in which the crate `krate` of this program was compiled: relative paths
-/// of its sources start there. `None` where debug information does not tell.
-#[must_use]
-pub fn source_root(krate: &str) -> Option<PathBuf> {
-    crate::platform::source_root(krate)
-}

@@ -50,21 +50,6 @@ pub(crate) fn largest_held(function: &str, file: Option<&str>, bytes: u64) -> Op
     search(&dwarf, wanted)
 }
 
-/// See [`crate::source_root`].
-pub(crate) fn source_root(krate: &str) -> Option<PathBuf> {
-    let sections = sections()?;
-    let dwarf = sections.borrow(|bytes| EndianSlice::new(bytes, LittleEndian));
-    let mut units = dwarf.units();
-    while let Ok(Some(header)) = units.next() {
-        let unit = dwarf.unit(header).ok()?;
-        let name = unit.name.map(|name| name.to_string_lossy());
-        if name.is_some_and(|name| may_be_of_crate(&name, krate)) {
-            return Some(PathBuf::from(&*unit.comp_dir?.to_string_lossy()));
-        }
-    }
-    None
-}
-
 fn sections() -> Option<gimli::DwarfSections<Vec<u8>>> {
     let elf = Elf::open(Path::new("/proc/self/exe"))?;
     gimli::DwarfSections::load(|id| -> Result<_, gimli::Error> {

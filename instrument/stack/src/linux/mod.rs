@@ -4,6 +4,7 @@
 mod accounts;
 mod capturer;
 mod clock;
+mod crates;
 mod describe;
 mod elf;
 mod gait;
@@ -38,9 +39,10 @@ pub use modules::Modules;
 pub use neighbours::Neighbours;
 pub use thread::{Outline, Thread};
 
+pub(crate) use crates::crate_sources;
 pub(crate) use describe::object as syscall_object;
 pub(crate) use elf::debug_info;
-pub(crate) use held::{largest_held, source_root};
+pub(crate) use held::largest_held;
 pub(crate) use holder::lock_waited_for;
 pub(crate) use names::name as syscall_name;
 pub(crate) use symbol_tables::SymbolTables;
