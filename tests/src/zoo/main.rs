@@ -32,13 +32,7 @@ fn main() -> anyhow::Result<ExitCode> {
     let built = build::build(&specimens, &options)?;
 
     let _burners = burners::start(options.burners)?;
-    let scores: Vec<_> = specimens
-        .iter()
-        .map(|specimen| {
-            run::runs(specimen, &built, &options)
-                .with_context(|| format!("cannot run {}", specimen.id))
-        })
-        .collect::<Result<_, _>>()?;
+    let scores = run::all(&specimens, &built, &options)?;
 
     let configuration = options.configuration();
     let failures = gaps.failures(&scores, &configuration);

@@ -29,6 +29,10 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 0)]
     pub(crate) burners: u32,
 
+    /// How many specimens to run at a time
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) jobs: u32,
+
     /// Only specimens whose name begins so; may be repeated
     #[arg(long, value_name = "PREFIX")]
     pub(crate) only: Vec<String>,
@@ -50,11 +54,12 @@ impl Options {
             .unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("zoo"))
     }
 
-    /// `debug-unstable` and the like.
+    /// `debug-unstable` and the like; `debug-unstable-busy` if the CPUs are kept so.
     pub(crate) fn configuration(&self) -> String {
         let profile = if self.release { "release" } else { "debug" };
         let tokio = if self.stable { "stable" } else { "unstable" };
-        format!("{profile}-{tokio}")
+        let busy = if self.burners > 0 { "-busy" } else { "" };
+        format!("{profile}-{tokio}{busy}")
     }
 }
 

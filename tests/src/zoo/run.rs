@@ -5,11 +5,12 @@ use std::{
     os::unix::process::CommandExt,
     path::PathBuf,
     process::{Child, Command, ExitStatus, Stdio},
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
     thread,
     time::{Duration, Instant},
 };
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::Value;
 
@@ -31,8 +32,37 @@ const TIME_MAX: Duration = Duration::from_secs(120);
 /// is for.
 const VOID_MAX: u32 = 4;
 
+/// Runs the specimens, so many at a time as asked for.
+pub(crate) fn all(
+    specimens: &[Specimen],
+    built: &Built,
+    options: &Options,
+) -> anyhow::Result<Vec<Score>> {
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut scores = Vec::new();
+        while let Some(specimen) = specimens.get(next.fetch_add(1, Relaxed)) {
+            let score = runs(specimen, built, options)
+                .with_context(|| format!("cannot run {}", specimen.id))?;
+            scores.push(score);
+        }
+        anyhow::Ok(scores)
+    };
+    let mut scores = thread::scope(|scope| {
+        let jobs: Vec<_> = (0..options.jobs).map(|_| scope.spawn(work)).collect();
+        let mut scores = Vec::new();
+        for job in jobs {
+            let done = job.join().map_err(|_| anyhow!("the runner panicked"))?;
+            scores.extend(done?);
+        }
+        anyhow::Ok(scores)
+    })?;
+    scores.sort_by(|one, other| one.id.cmp(&other.id));
+    Ok(scores)
+}
+
 /// Runs a specimen as often as asked for, and judges each run.
-pub(crate) fn runs(specimen: &Specimen, built: &Built, options: &Options) -> anyhow::Result<Score> {
+fn runs(specimen: &Specimen, built: &Built, options: &Options) -> anyhow::Result<Score> {
     let mut score = Score::new(specimen);
     for run in 0..options.runs {
         let mut voids = 0;
