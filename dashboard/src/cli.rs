@@ -128,7 +128,7 @@ pub(crate) struct RunArgs {
 /// What `asyncwatch check` was asked for.
 #[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
-    /// Also write a report; may be repeated [formats: text, json, junit, sarif, github, gitlab, markdown]
+    /// Also write a report; may be repeated [formats: text, json, junit, sarif, github, gitlab, markdown, html]
     ///
     /// A path of `-` is standard output. Without a path, annotations for GitHub go there,
     /// and everything else to a file such as `asyncwatch.json`.
@@ -170,7 +170,7 @@ pub(crate) struct ReportArgs {
     pub(crate) file: PathBuf,
 
     /// Write it in this format, to standard output unless a path is given; may be repeated
-    /// [formats: text, json, junit, sarif, github, gitlab, markdown]
+    /// [formats: text, json, junit, sarif, github, gitlab, markdown, html]
     #[arg(long = "report", value_name = "FORMAT[=PATH]")]
     pub(crate) reports: Vec<Output>,
 

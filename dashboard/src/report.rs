@@ -9,6 +9,7 @@ mod format;
 mod github;
 mod gitlab;
 mod group;
+mod html;
 mod json;
 mod junit;
 mod markdown;

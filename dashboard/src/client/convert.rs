@@ -270,6 +270,7 @@ fn finding(wire: v1::Finding) -> Option<findings::Finding> {
         fingerprint: clean(&wire.fingerprint, NAME_MAX),
         // Told in the notes.
         allowed: None,
+        occurrences: Vec::new(),
     })
 }
 

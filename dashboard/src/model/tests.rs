@@ -102,6 +102,7 @@ fn finding(id: u64, ongoing: bool, last_unix_ns: u64) -> Finding {
         notes: Vec::new(),
         fingerprint: String::new(),
         allowed: None,
+        occurrences: Vec::new(),
     }
 }
 

@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use anyhow::Context;
 
-use super::{Report, github, gitlab, json, junit, markdown, options, sarif, text};
+use super::{Report, github, gitlab, html, json, junit, markdown, options, sarif, text};
 
 /// A way to write a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +16,7 @@ pub(crate) enum Format {
     Github,
     Gitlab,
     Markdown,
+    Html,
 }
 
 impl Format {
@@ -27,6 +28,7 @@ impl Format {
         Format::Github,
         Format::Gitlab,
         Format::Markdown,
+        Format::Html,
     ];
 
     pub(crate) const fn as_str(self) -> &'static str {
@@ -38,6 +40,7 @@ impl Format {
             Format::Github => "github",
             Format::Gitlab => "gitlab",
             Format::Markdown => "markdown",
+            Format::Html => "html",
         }
     }
 
@@ -51,6 +54,7 @@ impl Format {
             Format::Github => None,
             Format::Gitlab => Some("gl-code-quality-report.json"),
             Format::Markdown => Some("asyncwatch.md"),
+            Format::Html => Some("asyncwatch.html"),
         }
     }
 
@@ -70,6 +74,7 @@ impl Format {
             Format::Github => github::annotations(report),
             Format::Gitlab => gitlab::gitlab(report)?,
             Format::Markdown => markdown::markdown(report),
+            Format::Html => html::html(report),
         })
     }
 }

@@ -4,7 +4,7 @@
 //! A workflow command is a line `::error file=src/a.rs,line=1::message`; what would end
 //! a line, a property or a value is percent-encoded.
 
-use asyncwatch_findings::{Frame, message::cause};
+use asyncwatch_findings::message::cause;
 
 use super::{Group, Report, Standing, markdown, summary};
 
@@ -34,14 +34,15 @@ pub(super) fn annotations(report: &Report) -> String {
 fn annotation(command: &str, group: &Group, report: &Report) -> String {
     let finding = &group.finding;
     let mut properties = Vec::new();
-    if let Some(Frame {
-        file: Some(file),
-        line,
-        ..
-    }) = &finding.culprit
+    // What lies elsewhere can be named, but not annotated.
+    if let Some(culprit) = &finding.culprit
+        && let Some(file) = culprit
+            .file
+            .as_deref()
+            .and_then(|file| report.roots.relative(file))
     {
-        properties.push(format!("file={}", property(&report.roots.shown(file))));
-        properties.extend(line.map(|line| format!("line={line}")));
+        properties.push(format!("file={}", property(&file)));
+        properties.extend(culprit.line.map(|line| format!("line={line}")));
     }
     properties.push(format!("title={}", property(finding.code.as_str())));
     let help = finding.help.as_ref().map(|help| format!("help: {help}"));

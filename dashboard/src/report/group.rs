@@ -6,6 +6,9 @@ use asyncwatch_findings::{Code, Finding, Level};
 
 use crate::{config::Allows, gather::Watched};
 
+/// Occurrences of one finding that are told apart, of all processes.
+const OCCURRENCES_MAX: usize = 256;
+
 /// One problem, wherever it was seen.
 #[derive(Clone, Debug)]
 pub(crate) struct Group {
@@ -80,6 +83,9 @@ fn capped(mut finding: Finding, caps: &[(Code, Level)]) -> Finding {
 
 impl Group {
     fn add(&mut self, other: Group) {
+        let mut occurrences = self.finding.occurrences.clone();
+        occurrences.extend(&other.finding.occurrences);
+        occurrences.sort_by_key(|occurrence| occurrence.ended_unix_ns);
         let (worse, better) = if other.finding.wall > self.finding.wall {
             (other.finding, self.finding.clone())
         } else {
@@ -91,8 +97,10 @@ impl Group {
             ongoing: worse.ongoing || better.ongoing,
             first_unix_ns: worse.first_unix_ns.min(better.first_unix_ns),
             last_unix_ns: worse.last_unix_ns.max(better.last_unix_ns),
+            occurrences,
             ..worse
         };
+        self.finding.bound_occurrences(OCCURRENCES_MAX);
         self.pids.extend(other.pids);
         self.pids.dedup();
     }

@@ -5,6 +5,8 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
+use asyncwatch_findings::below_registry;
+
 /// The directory the command ran in, and the repository around it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Roots {
@@ -55,9 +57,21 @@ impl Roots {
         }
     }
 
-    /// How people are shown the path.
+    /// Where the file can be read, as far as can be told.
+    pub(crate) fn readable(&self, file: &str) -> PathBuf {
+        match self.relative(file) {
+            Some(relative) => self.repository.join(relative),
+            None => PathBuf::from(file),
+        }
+    }
+
+    /// How people are shown the path: within the repository, or from the directory of a
+    /// downloaded crate on.
     pub(crate) fn shown(&self, file: &str) -> String {
-        self.relative(file).unwrap_or_else(|| file.to_owned())
+        self.relative(file).unwrap_or_else(|| {
+            let downloaded = below_registry(file);
+            downloaded.unwrap_or(file).to_owned()
+        })
     }
 }
 

@@ -73,6 +73,7 @@ pub(crate) fn slow_poll() -> Finding {
         notes: Vec::new(),
         fingerprint: "0123456789abcdef".to_owned(),
         allowed: None,
+        occurrences: Vec::new(),
     }
 }
 

@@ -403,4 +403,4 @@ fn exit_codes_of_commands_are_kept() {
     }
 }
 
-mod formats;
+pub(super) mod formats;

@@ -56,7 +56,8 @@ fn what_is_known_passes_and_what_is_new_fails() {
         findings = [
           { code = "slow-poll", function = "app::session::load", fingerprint = "a5dfbe849db9c4d2" },
         ]
-    "##]].assert_eq(&baseline(&scene));
+    "##]]
+    .assert_eq(&baseline(&scene));
     check(&scene, &[], vec![slow_poll(Level::Deny)])
         .exits(0)
         .does_not_say("error[")

@@ -186,6 +186,7 @@ pub(crate) fn slow_poll(level: Level) -> Finding {
         help: None,
         notes: Vec::new(),
         allowed: None,
+        occurrences: Vec::new(),
     }
 }
 

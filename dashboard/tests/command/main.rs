@@ -3,6 +3,7 @@
 #![cfg(unix)]
 
 mod baseline;
+mod browser;
 mod check;
 mod doctor;
 mod fake;

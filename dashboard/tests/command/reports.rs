@@ -43,7 +43,7 @@ fn several_reports_are_written_at_once() {
         ("r.sarif", "\"version\": \"2.1.0\""),
         ("gl.json", "\"severity\": \"major\""),
         ("r.md", "## asyncwatch: 1 error"),
-        ("r.github", "::error file="),
+        ("r.github", "::error title=slow-poll::"),
     ] {
         assert!(
             read(&scene, name).contains(part),
@@ -67,7 +67,7 @@ fn formats_have_places_of_their_own() {
     ];
     let done = scene.asyncwatch(&args, &failing(&scene)).exits(1);
     assert!(read(&scene, "asyncwatch.sarif").contains("slow-poll"));
-    assert!(done.stdout.starts_with("::error file="), "{}", done.stdout);
+    assert!(done.stdout.starts_with("::error title=slow-poll::"), "{}", done.stdout);
     assert!(
         done.stdout.contains("\n## asyncwatch: 1 error"),
         "{}",
@@ -95,7 +95,7 @@ fn github_gets_annotations_and_a_summary_by_itself() {
             .env("GITHUB_ACTIONS", "true")
             .env("GITHUB_STEP_SUMMARY", scene.path("summary.md")),
     );
-    let done = done.exits(1).says("\n::error file=");
+    let done = done.exits(1).says("\n::error title=slow-poll::");
     assert_eq!(
         done.stdout, "from the command\n",
         "standard output is the command's"

@@ -81,6 +81,23 @@ pub struct Finding {
     /// Why it counts at level allow, where somebody said so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allowed: Option<Allowed>,
+    /// Occurrences that have ended, in the order they did: the longest ones, where there
+    /// were more than [`OCCURRENCES_MAX`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub occurrences: Vec<Occurrence>,
+}
+
+/// Occurrences of one finding that are told apart, of each process.
+pub const OCCURRENCES_MAX: usize = 64;
+
+/// One time that something was seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Occurrence {
+    /// When it ended, nanoseconds since the Unix epoch.
+    pub ended_unix_ns: u64,
+    /// How long it took.
+    #[serde(rename = "wall_ms", with = "ms")]
+    pub wall: Duration,
 }
 
 impl Finding {
@@ -114,6 +131,29 @@ impl Finding {
             notes: Vec::new(),
             fingerprint: String::new(),
             allowed: None,
+            occurrences: Vec::new(),
+        }
+    }
+
+    /// Adds what is told of the newest occurrence, if it took time and has ended, to those
+    /// that are told apart.
+    pub fn note_occurrence(&mut self, ongoing: bool, wall: Option<Duration>, ended_unix_ns: u64) {
+        if let (Some(wall), false) = (wall, ongoing) {
+            self.occurrences.push(Occurrence {
+                ended_unix_ns,
+                wall,
+            });
+            self.bound_occurrences(OCCURRENCES_MAX);
+        }
+    }
+
+    /// Forgets the shortest occurrences beyond `max`.
+    pub fn bound_occurrences(&mut self, max: usize) {
+        while self.occurrences.len() > max {
+            let all = self.occurrences.iter().enumerate();
+            let shortest = all.min_by_key(|(_, occurrence)| occurrence.wall);
+            let Some((at, _)) = shortest else { return };
+            self.occurrences.remove(at);
         }
     }
 }
@@ -243,5 +283,29 @@ mod optional_ms {
         Option::<f64>::deserialize(from)?
             .map(super::ms::from_ms)
             .transpose()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_many_occurrences_the_longest_are_kept_in_order() {
+        let mut finding = Finding::new(Code::SlowPoll, Level::Warn, "", 0);
+        for at in 0..200 {
+            let wall = Duration::from_millis(if at % 3 == 0 { 500 } else { at });
+            finding.note_occurrence(false, Some(wall), at);
+        }
+        finding.note_occurrence(true, Some(Duration::from_secs(9)), 200);
+        finding.note_occurrence(false, None, 201);
+        assert_eq!(finding.occurrences.len(), OCCURRENCES_MAX);
+        let ends: Vec<u64> = finding
+            .occurrences
+            .iter()
+            .map(|o| o.ended_unix_ns)
+            .collect();
+        assert!(ends.is_sorted());
+        assert!(ends.iter().all(|end| end % 3 == 0), "{ends:?}");
     }
 }

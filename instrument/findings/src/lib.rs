@@ -28,7 +28,9 @@ pub use attribute::telling_stack;
 pub use careless::{Careless, careless_pending};
 pub use code::{Code, Level, UnknownName, nearest};
 pub use event::{Coverage, Drop, Event, ProcessInfo, Setting, Totals};
-pub use finding::{Allowed, Class, Finding, Frame, Location, Stack, TaskRef};
+pub use finding::{
+    Allowed, Class, Finding, Frame, Location, OCCURRENCES_MAX, Occurrence, Stack, TaskRef,
+};
 pub use fingerprint::fingerprint;
 pub use frames::{
     Blame, Owner, aborted_or_shut_down, blame, in_block_in_place, in_blocking_closure, mark, owner,
@@ -38,6 +40,7 @@ pub use help::help_for;
 pub use limit::{Limit, Unit, bytes};
 pub use message::humanise;
 pub use name::{complete as complete_name, display_name};
+pub use place::below_registry;
 pub use render::{RenderOptions, render};
 pub use repeats::{Announcement, Repeats};
 pub use source::{NoSource, ReadSource, SourceFiles, function_around};

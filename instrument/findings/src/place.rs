@@ -74,7 +74,7 @@ pub(crate) fn tail(file: &str) -> &str {
 
 /// A downloaded crate's file, from the crate's own directory on:
 /// `axum-0.8.9/src/serve/mod.rs`.
-pub(crate) fn below_registry(file: &str) -> Option<&str> {
+pub fn below_registry(file: &str) -> Option<&str> {
     file.split_once(PACKAGE_ROOTS[0])?
         .1
         .split_once('/')

@@ -1,6 +1,6 @@
 //! Findings grouped by site: one finding per place, with counts.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use asyncwatch_findings::{Class, Code, Finding, Repeats};
 
@@ -75,6 +75,9 @@ impl Groups {
             drops::count(drops::What::Findings);
             return None;
         }
+        let mut occurrence = occurrence;
+        let (ongoing, wall, last) = newest(&occurrence);
+        occurrence.note_occurrence(ongoing, wall, last);
         let id = self.next_id();
         self.by_site.insert(site, id);
         let group = self.all.entry(id).or_insert(Group {
@@ -132,7 +135,8 @@ fn merge(known: &mut Finding, newer: Finding) {
         known.first_unix_ns,
         std::mem::take(&mut known.fingerprint),
     );
-    let (ongoing, last) = (newer.ongoing, newer.last_unix_ns);
+    let (ongoing, wall, last) = newest(&newer);
+    let occurrences = std::mem::take(&mut known.occurrences);
     let worse = newer.wall >= known.wall;
     if worse {
         let stacks = std::mem::take(&mut known.stacks);
@@ -147,4 +151,11 @@ fn merge(known: &mut Finding, newer: Finding) {
     known.fingerprint = fingerprint;
     known.ongoing = ongoing;
     known.last_unix_ns = last;
+    known.occurrences = occurrences;
+    known.note_occurrence(ongoing, wall, last);
+}
+
+/// What is told of an occurrence by itself.
+fn newest(occurrence: &Finding) -> (bool, Option<Duration>, u64) {
+    (occurrence.ongoing, occurrence.wall, occurrence.last_unix_ns)
 }

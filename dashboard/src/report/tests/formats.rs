@@ -2,7 +2,7 @@
 
 use std::{fs, path::PathBuf, process::Command};
 
-use asyncwatch_findings::Allowed;
+use asyncwatch_findings::{Allowed, Occurrence};
 use serde_json::json;
 
 use super::*;
@@ -13,10 +13,10 @@ use crate::{
 };
 
 /// What somebody might call a task to break a report.
-const HOSTILE: &str = "</script><img src=x onerror=alert(1)>\n::error::x `|` ]]> **[a](http://b)** %0A \u{1b}[31m & \"'";
+pub(in crate::report) const HOSTILE: &str = "</script><img src=x onerror=alert(1)>\n::error::x `|` ]]> **[a](http://b)** %0A \u{1b}[31m & \"'";
 
 /// Everything that a report can hold, with a root to be relative to.
-pub(super) fn everything() -> Report {
+pub(in crate::report) fn everything() -> Report {
     let hostile = Finding {
         id: 4,
         message: HOSTILE.to_owned(),
@@ -29,6 +29,17 @@ pub(super) fn everything() -> Report {
             user: true,
             ..Frame::default()
         }),
+        ..slow_poll()
+    };
+    let occurrence = |ended_unix_ns, ms| Occurrence {
+        ended_unix_ns,
+        wall: Duration::from_millis(ms),
+    };
+    let slow_poll = || Finding {
+        occurrences: vec![
+            occurrence(1_000_000_000, 120),
+            occurrence(3_000_000_000, 512),
+        ],
         ..slow_poll()
     };
     let placeless = Finding {

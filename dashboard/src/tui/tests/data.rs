@@ -276,6 +276,7 @@ pub(super) fn slow_poll() -> Finding {
         notes: vec!["`asyncwatch explain slow-poll` tells more".to_owned()],
         fingerprint: "slow-poll:shop::session::load:std::thread::sleep".to_owned(),
         allowed: None,
+        occurrences: Vec::new(),
     }
 }
 
@@ -348,6 +349,7 @@ fn never_awaited() -> Finding {
         help: Some("await it, or spawn it".to_owned()),
         fingerprint: "never-awaited:shop::audit::record".to_owned(),
         allowed: None,
+        occurrences: Vec::new(),
         ..hashing()
     }
 }

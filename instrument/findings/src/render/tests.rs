@@ -128,6 +128,7 @@ fn finding() -> Finding {
         notes: Vec::new(),
         fingerprint: "0123456789abcdef".to_owned(),
         allowed: None,
+        occurrences: Vec::new(),
     };
     compose(&mut finding);
     finding
