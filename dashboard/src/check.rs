@@ -40,6 +40,9 @@ pub(crate) async fn check(args: CheckArgs, color: bool) -> anyhow::Result<ExitCo
     let caps = settings.level_pairs();
     let allows = Allows::new(config.allow.clone(), config.base(), SystemTime::now());
     let mut report = Report::new(command, ending, gathering.finish(), &caps, &allows);
+    if settings.is_auto() {
+        report.limit_by_itself();
+    }
     let told = baseline.map(|baseline| {
         baseline.compare(&mut report);
         baseline.update(&mut report)

@@ -17,7 +17,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::{
     check,
     client::Target,
-    config::{CodeLimit, Config, Flags, Said, Settings, Source},
+    config::{CodeLimit, Config, Flags, MaxPoll, Said, Settings, Source},
     convert,
     doctor::{self, DoctorArgs},
     explain, ps,
@@ -184,9 +184,10 @@ pub(crate) struct ReportArgs {
 pub(crate) struct WatchArgs {
     /// How long a poll may hold its thread, such as `50ms`
     ///
-    /// Default: what the program says, else 100 ms; 1 ms is the shortest.
-    #[arg(long, value_name = "DURATION", value_parser = parse_limit)]
-    pub(crate) max_poll: Option<Duration>,
+    /// Default: what the program says, else 100 ms; 1 ms is the shortest. With `auto` a
+    /// check takes 100 times as long as ordinary polls of the suite, 20 to 500 ms.
+    #[arg(long, value_name = "DURATION")]
+    pub(crate) max_poll: Option<MaxPoll>,
 
     /// From where on something is a finding, such as `large-future=64KiB`; may be repeated
     ///

@@ -13,7 +13,7 @@ use std::fmt;
 pub(crate) use self::{
     allow::{Allows, Unused, Why},
     file::Config,
-    settings::{CodeLimit, Flags, Settings},
+    settings::{CodeLimit, Flags, MaxPoll, Settings},
 };
 
 /// A value, and who said it.

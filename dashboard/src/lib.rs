@@ -5,6 +5,7 @@
 //! (where are programs?) through [`client`] (what do they tell?) and [`model`] (what
 //! is known?) to [`tui`] (what is seen?).
 
+mod auto_limit;
 mod baseline;
 mod check;
 mod cli;

@@ -33,6 +33,7 @@ pub(crate) use self::{
     text::{options, print, say, text},
 };
 use crate::{
+    auto_limit::AutoLimit,
     baseline::Compared,
     config::{Allows, Unused},
     gather::{Gathered, Watched},
@@ -59,6 +60,8 @@ pub(crate) struct Report {
     pub(crate) left_out: u64,
     /// Entries of the configuration that allowed nothing.
     pub(crate) unused_allows: Vec<Unused>,
+    /// The limit of slow polls, where it follows from the suite.
+    pub(crate) auto_limit: Option<AutoLimit>,
     /// What is known from before, where there is a baseline.
     pub(crate) baseline: Option<Compared>,
 }
@@ -113,9 +116,26 @@ impl Report {
             dropped: dropped(&processes),
             garbled,
             left_out: gathered.left_out,
+            auto_limit: None,
             baseline: None,
             processes,
         }
+    }
+
+    /// Holds polls to the limit that follows from all of them.
+    pub(crate) fn limit_by_itself(&mut self) {
+        let mut counts = Vec::new();
+        for process in &self.processes {
+            let times = &process.poll_times;
+            counts.resize(times.len().max(counts.len()), 0_u64);
+            for (sum, count) in counts.iter_mut().zip(times) {
+                *sum = sum.saturating_add(*count);
+            }
+        }
+        let limit = AutoLimit::of(&counts);
+        self.groups
+            .retain_mut(|group| limit.judge(&mut group.finding));
+        self.auto_limit = Some(limit);
     }
 
     /// Whether a check of it exits with 0.

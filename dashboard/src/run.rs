@@ -27,7 +27,7 @@ use self::{
 use crate::{
     cli::RunArgs,
     client::Target,
-    config::{Allows, Config},
+    config::{Allows, Config, MaxPoll},
     gather::{Gathering, Orders, Watched},
     report::{Report, options, print, say},
     tui::{self, OutputLine},
@@ -59,7 +59,11 @@ pub(crate) async fn run(args: RunArgs, color: bool) -> anyhow::Result<ExitCode> 
             "standard output is no terminal, so there is no dashboard; add `--headless --for 10s`"
         );
     }
+    if args.watch.max_poll == Some(MaxPoll::Auto) {
+        bail!("`--max-poll auto` is for `asyncwatch check`: it is known when all has been seen");
+    }
     let (config, settings) = args.watch.settings(Vec::new())?;
+    let settings = settings.without_auto();
     for mistake in &settings.mistakes {
         say(&format!("asyncwatch: {mistake}\n"));
     }

@@ -37,6 +37,23 @@ fn a_computing_task_is_caught_by_a_signal() {
     assert!(finding["cpu_ms"].as_f64().unwrap() >= 100.0);
 }
 
+#[test]
+fn a_limit_can_follow_from_the_polls_themselves() {
+    let checked = Check::of("many_polls").with(&["--max-poll", "auto"]).run();
+    checked.exits(1).blames_the_marked_lines();
+    let auto = &checked.json["auto_limit"];
+    assert!(auto["polls"].as_u64().unwrap() >= 20_000, "{checked}");
+    assert!(auto["p99_ms"].is_number(), "{checked}");
+    let finding = checked.only();
+    assert_eq!(finding["limit_ms"], auto["limit_ms"]);
+    assert!(checked.text().contains("of 20"), "{checked}");
+    let occurrence = &finding["occurrences"][0];
+    assert!(
+        occurrence["own_ms"].as_f64().unwrap() >= 1_000.0,
+        "{checked}"
+    );
+}
+
 fn coverage<'r>(checked: &'r asyncwatch_tests::Checked, aspect: &str) -> &'r serde_json::Value {
     let all = checked.json["coverage"].as_array().unwrap();
     let named = all.iter().find(|entry| entry["aspect"] == aspect);

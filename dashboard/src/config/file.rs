@@ -15,7 +15,7 @@ use toml::{
 };
 
 use super::{
-    Said, Source,
+    MaxPoll, Said, Source,
     allow::{self, Allow},
 };
 use crate::cli;
@@ -30,7 +30,7 @@ const KEYS: &[&str] = &["max_poll", "grace", "baseline", "levels", "limits", "al
 pub(crate) struct Config {
     /// Where it lies; `None` if there is none.
     pub(crate) path: Option<PathBuf>,
-    pub(crate) max_poll: Option<Said<Duration>>,
+    pub(crate) max_poll: Option<Said<MaxPoll>>,
     pub(crate) grace: Option<Said<Duration>>,
     /// The file of what is known, relative to this one.
     pub(crate) baseline: Option<PathBuf>,
@@ -169,15 +169,14 @@ impl Reader<'_> {
         for (key, value) in table {
             match &**key.get_ref() {
                 "max_poll" => {
-                    let read = |text: &str| cli::parse_limit(text);
-                    config.max_poll = self.duration(value, "max_poll = \"50ms\"", read);
+                    config.max_poll = self.parsed(value, "max_poll = \"50ms\"", str::parse);
                 }
                 "grace" => {
                     let read = |text: &str| match text {
                         "0" | "0s" => Ok(Duration::ZERO),
                         text => cli::parse_duration(text),
                     };
-                    config.grace = self.duration(value, "grace = \"2s\"", read);
+                    config.grace = self.parsed(value, "grace = \"2s\"", read);
                 }
                 "baseline" => {
                     let text = self.text(value, "baseline = \"asyncwatch-baseline.toml\"");
@@ -192,16 +191,16 @@ impl Reader<'_> {
         config
     }
 
-    fn duration(
+    fn parsed<T>(
         &mut self,
         value: &Value<'_>,
         example: &str,
-        read: impl Fn(&str) -> Result<Duration, String>,
-    ) -> Option<Said<Duration>> {
+        read: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<Said<T>> {
         let text = self.text(value, example)?;
         match read(text) {
-            Ok(duration) => Some(Said {
-                value: duration,
+            Ok(read) => Some(Said {
+                value: read,
                 source: self.source(&value.span()),
             }),
             Err(why) => {
@@ -290,7 +289,7 @@ reason = "the vendor's"
         let config = read(FULL, FILE_NAME).expect("valid");
         let place = |line: u32| Source::File(format!("asyncwatch.toml:{line}"));
         let max_poll = config.max_poll.expect("said");
-        assert_eq!(max_poll.value, Duration::from_millis(50));
+        assert_eq!(max_poll.value, MaxPoll::Fixed(Duration::from_millis(50)));
         assert_eq!(max_poll.source, place(2));
         assert_eq!(config.grace.expect("said").value, Duration::from_secs(2));
         assert_eq!(
@@ -406,7 +405,7 @@ until = "x"
         fs::create_dir_all(&deep).expect("created");
         let load = |directory: &Path| {
             let config = Config::load(None, directory).expect("valid");
-            config.max_poll.map(|said| said.value.as_millis())
+            config.max_poll.map(|said| said.value.told().as_millis())
         };
         let write = |directory: &str, ms: u32| {
             let text = format!("max_poll = \"{ms}ms\"");
@@ -421,7 +420,7 @@ until = "x"
         write("repo/crates", 3);
         assert_eq!(load(&deep), Some(3));
         let named = Config::load(Some(&root.path().join(FILE_NAME)), &deep).expect("valid");
-        assert_eq!(named.max_poll.expect("said").value.as_millis(), 1);
+        assert_eq!(named.max_poll.expect("said").value.told().as_millis(), 1);
         let missing = Config::load(Some(Path::new("no.toml")), &deep).expect_err("missing");
         assert!(format!("{missing:#}").starts_with("cannot read no.toml:"));
     }

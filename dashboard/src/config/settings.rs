@@ -3,17 +3,55 @@
 
 use std::{ffi::OsString, fmt, str::FromStr, time::Duration};
 
-use asyncwatch_findings::{Code, Level};
+use asyncwatch_findings::{Code, Level, humanise};
 
 use super::{Config, Said, Source};
-use crate::cli;
+use crate::{auto_limit, cli};
 
 /// What was said on the command line.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Flags {
-    pub(crate) max_poll: Option<Duration>,
+    pub(crate) max_poll: Option<MaxPoll>,
     pub(crate) levels: Vec<Said<(Code, Level)>>,
     pub(crate) limits: Vec<CodeLimit>,
+}
+
+/// How long a poll may hold its thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MaxPoll {
+    Fixed(Duration),
+    /// As follows from how long the polls take: see [`auto_limit`](crate::auto_limit).
+    Auto,
+}
+
+impl MaxPoll {
+    /// What programs are told.
+    pub(crate) fn told(self) -> Duration {
+        match self {
+            MaxPoll::Fixed(limit) => limit,
+            MaxPoll::Auto => auto_limit::LIMIT_MIN,
+        }
+    }
+}
+
+impl FromStr for MaxPoll {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<MaxPoll, String> {
+        match text {
+            "auto" => Ok(MaxPoll::Auto),
+            text => cli::parse_limit(text).map(MaxPoll::Fixed),
+        }
+    }
+}
+
+impl fmt::Display for MaxPoll {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            MaxPoll::Fixed(limit) => f.write_str(&humanise(*limit)),
+            MaxPoll::Auto => f.write_str("auto"),
+        }
+    }
 }
 
 /// `CODE=VALUE`: from where on something is a finding.
@@ -49,7 +87,7 @@ pub(super) fn read_limit(code: Code, text: &str) -> Result<u64, String> {
 /// left to the program, and else to its defaults.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Settings {
-    pub(crate) max_poll: Option<Said<Duration>>,
+    pub(crate) max_poll: Option<Said<MaxPoll>>,
     pub(crate) grace: Option<Said<Duration>>,
     pub(crate) levels: Vec<Said<(Code, Level)>>,
     pub(crate) limits: Vec<Said<(Code, u64)>>,
@@ -93,8 +131,8 @@ impl Settings {
             value.map(|value| value.to_string_lossy().into_owned())
         };
         if let Some(text) = get("ASYNCWATCH_MAX_POLL") {
-            let read = cli::parse_limit(&text);
-            self.take_duration("ASYNCWATCH_MAX_POLL", &text, read, |settings, said| {
+            let read = text.parse::<MaxPoll>();
+            self.take("ASYNCWATCH_MAX_POLL", &text, read, |settings, said| {
                 settings.max_poll = Some(said);
             });
         }
@@ -103,7 +141,7 @@ impl Settings {
                 "0" => Ok(Duration::ZERO),
                 text => cli::parse_duration(text),
             };
-            self.take_duration("ASYNCWATCH_GRACE", &text, read, |settings, said| {
+            self.take("ASYNCWATCH_GRACE", &text, read, |settings, said| {
                 settings.grace = Some(said);
             });
         }
@@ -123,12 +161,12 @@ impl Settings {
         ));
     }
 
-    fn take_duration(
+    fn take<T>(
         &mut self,
         name: &'static str,
         text: &str,
-        read: Result<Duration, String>,
-        apply: fn(&mut Settings, Said<Duration>),
+        read: Result<T, String>,
+        apply: fn(&mut Settings, Said<T>),
     ) {
         match read {
             Ok(value) => apply(
@@ -147,10 +185,12 @@ impl Settings {
     /// The variables that tell programs all this. Where nothing was said the variable
     /// is empty, so that a mistake in ours is told once and not by every program.
     pub(crate) fn environment(&self) -> [(&'static str, OsString); 4] {
-        let ns = |said: &Option<Said<Duration>>| {
-            let ns = said.as_ref().map(|said| said.value.as_nanos());
+        let ns = |said: Option<Duration>| {
+            let ns = said.map(|said| said.as_nanos());
             ns.map_or_else(OsString::new, |ns| format!("{ns}ns").into())
         };
+        let max_poll = self.max_poll.as_ref().map(|said| said.value.told());
+        let grace = self.grace.as_ref().map(|said| said.value);
         let limits = self.limits.iter().map(|said| {
             let (code, value) = said.value;
             let shown = code
@@ -166,11 +206,25 @@ impl Settings {
             format!("{code}={level}")
         });
         [
-            ("ASYNCWATCH_MAX_POLL", ns(&self.max_poll)),
-            ("ASYNCWATCH_GRACE", ns(&self.grace)),
+            ("ASYNCWATCH_MAX_POLL", ns(max_poll)),
+            ("ASYNCWATCH_GRACE", ns(grace)),
             ("ASYNCWATCH_LEVELS", joined(levels)),
             ("ASYNCWATCH_LIMITS", joined(limits)),
         ]
+    }
+
+    /// Whether the limit follows from the suite.
+    pub(crate) fn is_auto(&self) -> bool {
+        let max_poll = self.max_poll.as_ref();
+        max_poll.is_some_and(|said| said.value == MaxPoll::Auto)
+    }
+
+    /// The same without a limit that follows from a suite: for what is none.
+    pub(crate) fn without_auto(mut self) -> Settings {
+        if self.is_auto() {
+            self.max_poll = None;
+        }
+        self
     }
 
     /// The levels alone.
@@ -229,7 +283,7 @@ mod tests {
 
     fn max_poll(settings: &Settings) -> Option<(u128, String)> {
         let said = settings.max_poll.as_ref()?;
-        Some((said.value.as_millis(), said.source.to_string()))
+        Some((said.value.told().as_millis(), said.source.to_string()))
     }
 
     #[test]
@@ -237,7 +291,7 @@ mod tests {
         let file = "max_poll = \"50ms\"";
         let environment = [("ASYNCWATCH_MAX_POLL", "20ms")];
         let flags = Flags {
-            max_poll: Some(Duration::from_millis(10)),
+            max_poll: Some(MaxPoll::Fixed(Duration::from_millis(10))),
             ..Flags::default()
         };
         let none = Flags::default();

@@ -76,17 +76,19 @@ fn known(said: &Settings) -> Vec<Setting> {
         value,
         source: source.unwrap_or_else(default),
     };
-    let duration = |name: &str, value: &Option<crate::config::Said<_>>, otherwise: &str| {
-        let value = value.as_ref();
-        setting(
-            name.to_owned(),
-            value.map_or(otherwise.to_owned(), |said| humanise(said.value)),
-            value.map(|said| said.source.to_string()),
-        )
-    };
+    let max_poll = said.max_poll.as_ref();
+    let grace = said.grace.as_ref();
     let mut all = vec![
-        duration("max_poll", &said.max_poll, DEFAULT_MAX_POLL),
-        duration("grace", &said.grace, "none"),
+        setting(
+            "max_poll".to_owned(),
+            max_poll.map_or(DEFAULT_MAX_POLL.to_owned(), |said| said.value.to_string()),
+            max_poll.map(|said| said.source.to_string()),
+        ),
+        setting(
+            "grace".to_owned(),
+            grace.map_or("none".to_owned(), |said| humanise(said.value)),
+            grace.map(|said| said.source.to_string()),
+        ),
     ];
     for &code in Code::ALL {
         let level = said.levels.iter().rev().find(|said| said.value.0 == code);

@@ -27,6 +27,8 @@ pub(crate) struct Watched {
     pub(crate) findings: BTreeMap<u64, Finding>,
     pub(crate) drops: Vec<Drop>,
     pub(crate) totals: Totals,
+    /// How long its polls took: see [`Event::PollTimes`].
+    pub(crate) poll_times: Vec<u64>,
     /// It said that it was done.
     pub(crate) ended: bool,
     /// It did not, and a process with its id still ran when all was read.
@@ -50,6 +52,7 @@ impl Watched {
             }
             Event::Drops { drops } => self.drops = drops,
             Event::Totals(totals) => self.totals = totals,
+            Event::PollTimes { counts } => self.poll_times = counts,
             Event::End { .. } => self.ended = true,
         }
     }

@@ -4,7 +4,7 @@ use asyncwatch_findings::{Event, Finding, ProcessInfo, Totals};
 
 use super::*;
 use crate::{
-    config::{Said, Source},
+    config::{MaxPoll, Said, Source},
     report::samples,
 };
 
@@ -65,7 +65,7 @@ fn processes_are_told_where_and_how_to_report() {
     let gathering = Gathering::new().expect("a directory");
     let settings = Settings {
         max_poll: Some(Said {
-            value: Duration::from_micros(2_500),
+            value: MaxPoll::Fixed(Duration::from_micros(2_500)),
             source: Source::Flag("--max-poll"),
         }),
         ..Settings::default()

@@ -11,7 +11,9 @@ use asyncwatch_findings::{Coverage, Finding, ProcessInfo, Totals};
 use serde::{Deserialize, Serialize};
 
 use super::{Aspect, Group, Report, Roots};
-use crate::{baseline::Compared, config::Unused, gather::Watched, run::child::Ending};
+use crate::{
+    auto_limit::AutoLimit, baseline::Compared, config::Unused, gather::Watched, run::child::Ending,
+};
 
 /// Version of this format.
 const SCHEMA: u32 = 1;
@@ -44,6 +46,9 @@ struct Document {
     findings: Vec<Element>,
     /// Entries of `asyncwatch.toml` that allowed nothing.
     unused_allows: Vec<Unused>,
+    /// The limit that followed from the suite; `null` where it did not.
+    #[serde(default)]
+    auto_limit: Option<AutoLimit>,
     /// What became of the baseline's findings; `null` where there is none.
     #[serde(default)]
     baseline: Option<Compared>,
@@ -171,6 +176,7 @@ fn document(report: &Report) -> Document {
             })
             .collect(),
         unused_allows: report.unused_allows.clone(),
+        auto_limit: report.auto_limit,
         baseline: report.baseline.clone(),
     }
 }
@@ -248,6 +254,7 @@ impl Document {
             garbled,
             left_out,
             unused_allows: self.unused_allows,
+            auto_limit: self.auto_limit,
             baseline: self.baseline,
         }
     }

@@ -154,6 +154,7 @@ pub(crate) fn process(pid: u32, findings: Vec<Finding>) -> Watched {
             tasks: 318,
             threads: 2,
         },
+        poll_times: Vec::new(),
         ended: true,
         alive: false,
         garbled: 0,

@@ -17,6 +17,7 @@ pub(super) fn lines(report: &Report, base: Option<&Path>) -> Vec<String> {
     let mut lines = Vec::new();
     if !report.processes.is_empty() {
         lines.push(watched(report));
+        lines.extend(report.auto_limit.map(|limit| limit.line()));
         lines.extend(gaps(report));
         lines.extend(abrupt(report));
         lines.extend(left_out(report));

@@ -2,6 +2,7 @@
 
 #![cfg(unix)]
 
+mod auto_limit;
 mod baseline;
 mod browser;
 mod check;

@@ -67,7 +67,11 @@ fn formats_have_places_of_their_own() {
     ];
     let done = scene.asyncwatch(&args, &failing(&scene)).exits(1);
     assert!(read(&scene, "asyncwatch.sarif").contains("slow-poll"));
-    assert!(done.stdout.starts_with("::error title=slow-poll::"), "{}", done.stdout);
+    assert!(
+        done.stdout.starts_with("::error title=slow-poll::"),
+        "{}",
+        done.stdout
+    );
     assert!(
         done.stdout.contains("\n## asyncwatch: 1 error"),
         "{}",

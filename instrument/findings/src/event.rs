@@ -5,7 +5,8 @@
 //! `ASYNCWATCH_REPORT` names, each event with one `write`, so a program that is
 //! killed has delivered everything up to its last event; only the last line can
 //! be cut short. Later events replace earlier ones: a [`Finding`] the one with its
-//! `id`, [`Event::Process`], [`Event::Drops`] and [`Event::Totals`] the one before.
+//! `id`, [`Event::Process`], [`Event::Drops`], [`Event::Totals`] and [`Event::PollTimes`] the one
+//! before.
 
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +32,13 @@ pub enum Event {
     },
     /// How much was watched so far.
     Totals(Totals),
+    /// How long polls took so far, where they are timed.
+    #[serde(rename = "poll-times")]
+    PollTimes {
+        /// Number of polls shorter than 2⁸ ns, 2⁹ ns, and so on; the last without a bound.
+        /// Zeros at the end are left out.
+        counts: Vec<u64>,
+    },
     /// The program ended in good order; everything before is complete.
     End {
         /// When, in nanoseconds since the Unix epoch.

@@ -98,6 +98,10 @@ pub struct Occurrence {
     /// How long it took.
     #[serde(rename = "wall_ms", with = "ms")]
     pub wall: Duration,
+    /// The part of that which was the program's own: on a CPU, or waiting for something
+    /// other than a CPU.
+    #[serde(rename = "own_ms", with = "optional_ms")]
+    pub own: Option<Duration>,
 }
 
 impl Finding {
@@ -135,16 +139,28 @@ impl Finding {
         }
     }
 
-    /// Adds what is told of the newest occurrence, if it took time and has ended, to those
-    /// that are told apart.
-    pub fn note_occurrence(&mut self, ongoing: bool, wall: Option<Duration>, ended_unix_ns: u64) {
-        if let (Some(wall), false) = (wall, ongoing) {
-            self.occurrences.push(Occurrence {
-                ended_unix_ns,
-                wall,
-            });
-            self.bound_occurrences(OCCURRENCES_MAX);
+    /// How much of the worst occurrence's time was the program's own.
+    pub fn own(&self) -> Option<Duration> {
+        match (self.cpu, self.blocked) {
+            (None, None) => None,
+            (cpu, blocked) => Some(cpu.unwrap_or_default() + blocked.unwrap_or_default()),
         }
+    }
+
+    /// This one as an occurrence, if it took time and has ended.
+    pub fn as_occurrence(&self) -> Option<Occurrence> {
+        let wall = self.wall.filter(|_| !self.ongoing)?;
+        Some(Occurrence {
+            ended_unix_ns: self.last_unix_ns,
+            wall,
+            own: self.own(),
+        })
+    }
+
+    /// Adds one to those that are told apart.
+    pub fn note_occurrence(&mut self, occurrence: Option<Occurrence>) {
+        self.occurrences.extend(occurrence);
+        self.bound_occurrences(OCCURRENCES_MAX);
     }
 
     /// Forgets the shortest occurrences beyond `max`.
@@ -295,10 +311,12 @@ mod tests {
         let mut finding = Finding::new(Code::SlowPoll, Level::Warn, "", 0);
         for at in 0..200 {
             let wall = Duration::from_millis(if at % 3 == 0 { 500 } else { at });
-            finding.note_occurrence(false, Some(wall), at);
+            finding.note_occurrence(Some(Occurrence {
+                ended_unix_ns: at,
+                wall,
+                own: None,
+            }));
         }
-        finding.note_occurrence(true, Some(Duration::from_secs(9)), 200);
-        finding.note_occurrence(false, None, 201);
         assert_eq!(finding.occurrences.len(), OCCURRENCES_MAX);
         let ends: Vec<u64> = finding
             .occurrences
@@ -307,5 +325,18 @@ mod tests {
             .collect();
         assert!(ends.is_sorted());
         assert!(ends.iter().all(|end| end % 3 == 0), "{ends:?}");
+    }
+
+    #[test]
+    fn what_goes_on_or_took_no_time_is_no_occurrence() {
+        let mut finding = Finding::new(Code::SlowPoll, Level::Warn, "", 7);
+        assert_eq!(finding.as_occurrence(), None);
+        finding.wall = Some(Duration::from_millis(120));
+        finding.cpu = Some(Duration::from_millis(20));
+        finding.blocked = Some(Duration::from_millis(90));
+        let occurrence = finding.as_occurrence().expect("it has ended");
+        assert_eq!(occurrence.own, Some(Duration::from_millis(110)));
+        finding.ongoing = true;
+        assert_eq!(finding.as_occurrence(), None);
     }
 }

@@ -1,6 +1,6 @@
 //! Findings grouped by site: one finding per place, with counts.
 
-use std::{collections::HashMap, time::Duration};
+use std::collections::HashMap;
 
 use asyncwatch_findings::{Class, Code, Finding, Repeats};
 
@@ -76,8 +76,7 @@ impl Groups {
             return None;
         }
         let mut occurrence = occurrence;
-        let (ongoing, wall, last) = newest(&occurrence);
-        occurrence.note_occurrence(ongoing, wall, last);
+        occurrence.note_occurrence(occurrence.as_occurrence());
         let id = self.next_id();
         self.by_site.insert(site, id);
         let group = self.all.entry(id).or_insert(Group {
@@ -135,7 +134,8 @@ fn merge(known: &mut Finding, newer: Finding) {
         known.first_unix_ns,
         std::mem::take(&mut known.fingerprint),
     );
-    let (ongoing, wall, last) = newest(&newer);
+    let (ongoing, last) = (newer.ongoing, newer.last_unix_ns);
+    let newest = newer.as_occurrence();
     let occurrences = std::mem::take(&mut known.occurrences);
     let worse = newer.wall >= known.wall;
     if worse {
@@ -152,10 +152,5 @@ fn merge(known: &mut Finding, newer: Finding) {
     known.ongoing = ongoing;
     known.last_unix_ns = last;
     known.occurrences = occurrences;
-    known.note_occurrence(ongoing, wall, last);
-}
-
-/// What is told of an occurrence by itself.
-fn newest(occurrence: &Finding) -> (bool, Option<Duration>, u64) {
-    (occurrence.ongoing, occurrence.wall, occurrence.last_unix_ns)
+    known.note_occurrence(newest);
 }

@@ -30,8 +30,11 @@ use crate::{
     coverage,
     detect::Dropped,
     drops,
-    registry::{sites, slots},
-    settings,
+    registry::{
+        sites, slab, slots,
+        task::{BUCKETS, Task},
+    },
+    self_test, settings,
     watchdog::{PollReport, Stage},
 };
 
@@ -39,6 +42,8 @@ use crate::{
 const INTRODUCTION: Duration = Duration::from_millis(300);
 /// Between totals in the report stream, and between writes of one busy finding.
 const SETTLE: Duration = Duration::from_millis(500);
+/// Between tellings of how long polls took: every living task is looked at for it.
+const POLL_TIMES_EVERY: Duration = Duration::from_secs(5);
 /// Findings written at once between two of these; more are written together then, so
 /// that a flood costs the disk no more than some MiB a second.
 const AT_ONCE_MAX: u32 = 32;
@@ -112,6 +117,8 @@ struct Worker {
     /// Nothing was written since the last `End`.
     ended: bool,
     settled: Instant,
+    /// When it was last told how long polls took.
+    timed: Option<Instant>,
 }
 
 impl Worker {
@@ -151,6 +158,7 @@ impl Worker {
             process: None,
             ended: false,
             settled: Instant::now(),
+            timed: None,
         }
     }
 
@@ -196,6 +204,7 @@ impl Worker {
                 self.introduced = true;
                 self.write_process();
                 self.settle();
+                self.write_poll_times();
                 self.say_what_was_left_out();
                 self.write_end();
                 // The asker may have given up waiting.
@@ -440,6 +449,13 @@ impl Worker {
         }
     }
 
+    fn write_poll_times(&mut self) {
+        self.timed = Some(Instant::now());
+        if let Some(counts) = poll_times().filter(|_| self.file.exists()) {
+            self.write(&Line::PollTimes { counts });
+        }
+    }
+
     fn write(&mut self, line: &Line) {
         self.ended = false;
         self.file.write(line);
@@ -497,12 +513,39 @@ impl Worker {
             self.write(&Line::Finding(Box::new(finding)));
         }
         self.write_totals();
+        if self.timed.is_none_or(|at| at.elapsed() >= POLL_TIMES_EVERY) {
+            self.write_poll_times();
+        }
         let drops = drops::list();
         if drops != self.drops {
             self.drops.clone_from(&drops);
             self.write(&Line::Drops { drops });
         }
     }
+}
+
+/// How long polls took so far, in the buckets of [`bucket_of`](crate::registry::task::bucket_of);
+/// `None` where they are not timed.
+fn poll_times() -> Option<Vec<u64>> {
+    if !settings::exact() {
+        return None;
+    }
+    let mut counts = [0_u64; BUCKETS];
+    let mut add = |times: &mut dyn Iterator<Item = u64>| {
+        for (sum, count) in counts.iter_mut().zip(times) {
+            *sum = sum.saturating_add(count);
+        }
+    };
+    for row in sites::rows() {
+        add(&mut row.poll_times.into_iter());
+    }
+    for row in slab::all().filter_map(Task::row) {
+        if !self_test::is_own(row.site.location) {
+            add(&mut row.poll_times.iter().map(|&count| u64::from(count)));
+        }
+    }
+    let used = counts.iter().rposition(|&count| count > 0)?;
+    Some(counts[..=used].to_vec())
 }
 
 /// How much was watched so far.

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::*;
 use crate::{
+    auto_limit::AutoLimit,
     baseline::{Compared, Known},
     config::{Unused, Why},
     report::{github, gitlab, junit, markdown, sarif},
@@ -34,6 +35,7 @@ pub(in crate::report) fn everything() -> Report {
     let occurrence = |ended_unix_ns, ms| Occurrence {
         ended_unix_ns,
         wall: Duration::from_millis(ms),
+        own: Some(Duration::from_millis(ms)),
     };
     let slow_poll = || Finding {
         occurrences: vec![
@@ -104,6 +106,7 @@ fn with_baseline() -> Report {
     for group in &mut report.groups {
         group.known = group.finding.id == 1;
     }
+    report.auto_limit = Some(AutoLimit::of(&[0, 5_000]));
     report.baseline = Some(Compared {
         path: "asyncwatch-baseline.toml".to_owned(),
         gone: vec![Known {

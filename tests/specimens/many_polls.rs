@@ -1,0 +1,19 @@
+//! A task is polled many times, and once it puts its thread to sleep.
+//!
+//! Expected: one `slow-poll` at the culprit line, also under the limit that follows from
+//! the polls themselves, which is no longer than half a second.
+
+use std::{thread, time::Duration};
+
+#[asyncwatch::main]
+async fn main() {
+    let task = asyncwatch::spawn(session());
+    task.await.expect("the task ends well");
+}
+
+async fn session() {
+    for _ in 0..20_000 {
+        tokio::task::yield_now().await;
+    }
+    thread::sleep(Duration::from_secs(1)); // CULPRIT
+}
