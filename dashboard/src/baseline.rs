@@ -144,10 +144,14 @@ impl Baseline {
         })
     }
 
+    pub(crate) fn knows(&self, finding: &Finding) -> bool {
+        self.entries.iter().any(|known| known.is(finding))
+    }
+
     /// Marks what is known in the report, and tells it what is gone.
     pub(crate) fn compare(&self, report: &mut Report) {
         for group in &mut report.groups {
-            group.known = self.entries.iter().any(|known| known.is(&group.finding));
+            group.known = self.knows(&group.finding);
         }
         let seen = |known: &&Known| report.groups.iter().any(|group| known.is(&group.finding));
         // A command that failed may not have come to what is known.

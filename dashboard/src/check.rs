@@ -5,7 +5,7 @@
 //! same exit code when it fails. Judging is all that is done here; gathering and
 //! reporting are modules of their own.
 
-use std::{env, path::PathBuf, process::ExitCode, time::SystemTime};
+use std::{collections::HashSet, env, path::PathBuf, process::ExitCode, time::SystemTime};
 
 use anyhow::{Context, bail};
 
@@ -14,7 +14,8 @@ use crate::{
     cli::{CheckArgs, EXIT_UNUSABLE},
     config::{Allows, Config},
     gather::{Gathering, Orders},
-    report::{Defaults, Report, Verdict, options, prepare, print, say},
+    progress::{self, Progress},
+    report::{Defaults, Report, Roots, Verdict, options, prepare, print, say},
     run::child::{self, Child},
 };
 
@@ -28,17 +29,26 @@ pub(crate) async fn check(args: CheckArgs, color: bool) -> anyhow::Result<ExitCo
     }
     let outputs = prepare(args.reports, Defaults::Files)?;
     let baseline = baseline(args.baseline, args.update_baseline, &config)?;
-    let gathering = Gathering::new()?;
+    let mut gathering = Gathering::new()?;
     let orders = Orders {
         settings: &settings,
         checked: true,
         addr: "off",
     };
     let child = Child::in_foreground(&args.command, gathering.environment(&orders))?;
-    let ending = child.wait().await?;
-    let command = child::shown(&args.command);
     let caps = settings.level_pairs();
-    let allows = Allows::new(config.allow.clone(), config.base(), SystemTime::now());
+    let allows = || Allows::new(config.allow.clone(), config.base(), SystemTime::now());
+    let progress = Progress {
+        caps: &caps,
+        allows: &allows(),
+        baseline: baseline.as_ref(),
+        limit_is_open: settings.is_auto(),
+        roots: Roots::here(),
+        told: HashSet::new(),
+    };
+    let ending = progress::follow(child, &mut gathering, progress).await?;
+    let command = child::shown(&args.command);
+    let allows = allows();
     let mut report = Report::new(command, ending, gathering.finish(), &caps, &allows);
     if settings.is_auto() {
         report.limit_by_itself();

@@ -30,7 +30,7 @@ pub(crate) use self::{
     json::{json, read},
     output::{Defaults, Output, prepare, replacement},
     roots::Roots,
-    text::{options, print, say, text},
+    text::{clean, options, print, say, text},
 };
 use crate::{
     auto_limit::AutoLimit,

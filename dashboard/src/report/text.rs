@@ -75,7 +75,7 @@ impl Group {
 
 /// Streams come from other processes: nothing in them may command the terminal, nor end
 /// a line.
-pub(super) fn clean(line: &str) -> String {
+pub(crate) fn clean(line: &str) -> String {
     line.chars()
         .map(|c| if c.is_control() { '\u{fffd}' } else { c })
         .collect()

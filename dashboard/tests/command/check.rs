@@ -543,3 +543,39 @@ fn colours_are_for_terminals_unless_asked_for() {
         .asyncwatch(&["check", "--color", "always"], &failing(&scene))
         .says("\u{1b}[1;31merror");
 }
+
+#[test]
+fn on_a_terminal_findings_are_told_as_they_come() {
+    let scene = Scene::new();
+    // The command goes on until it has been told.
+    let told = scene.path("terminal");
+    let script = failing(&scene)
+        + &format!(
+            "for i in $(seq 1200); do grep -q 'asyncwatch: slow-poll at' '{}' && break; sleep 0.05; done; echo went on",
+            told.display()
+        );
+    fs::write(scene.path("command.sh"), script).expect("written");
+    let inner = format!(
+        "'{}' check -- sh command.sh",
+        env!("CARGO_BIN_EXE_asyncwatch")
+    );
+    let mut command = std::process::Command::new("script");
+    command
+        .args(["--quiet", "--return", "--flush", "--command", &inner])
+        .arg(&told)
+        .current_dir(scene.path("."))
+        .env_remove("GITHUB_ACTIONS")
+        .stdin(Stdio::null());
+    let Ok(output) = command.output() else {
+        eprintln!("NOT RUN: `script`, which makes a terminal, is not here");
+        return;
+    };
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let text = fs::read_to_string(&told).expect("written");
+    let at = |part: &str| {
+        text.find(part)
+            .unwrap_or_else(|| panic!("no {part:?} in {text}"))
+    };
+    assert!(at("asyncwatch: slow-poll at") < at("went on"), "{text}");
+    assert!(at("went on") < at("error[slow-poll]"), "{text}");
+}
