@@ -2,9 +2,11 @@
 //!
 //! The future of a `#[asyncwatch::watch]`ed function
 //! ([`OfFn`](crate::probe::of_fn::OfFn)) holds an [`Unawaited`]: one word that
-//! remembers where it was made, and that is forgotten at the first poll. If it is dropped instead, the place and a raw stack of the drop go to
-//! the reporter, which tells what is a mistake from what is not: a branch of a
-//! `select!` that lost before it was polled, a task that was aborted before it ran.
+//! remembers where it was made, and that is forgotten at the first poll. If it is dropped
+//! instead, the place and a raw stack of the drop go to the reporter, which tells what is
+//! a mistake from what is not: a branch of a `select!` that lost before it was polled, a
+//! task that was aborted before it ran. What it thinks of the first drops of a place holds
+//! for later ones, which are only counted, however many there are.
 
 use std::{
     collections::HashMap,
@@ -18,7 +20,10 @@ use std::{
 };
 
 use crate::{
-    INSTALLED, clock, drops, registry::slots, report::DroppedUnawaited, settings,
+    INSTALLED, clock, drops,
+    registry::slots,
+    report::{DroppedUnawaited, Reporter},
+    settings,
     slow::TaskIdentity,
 };
 
@@ -27,7 +32,9 @@ const FRAMES_MAX: usize = 64;
 /// Places that make futures which are dropped: past this many none is reported.
 const PLACES_MAX: usize = 1_024;
 /// Drops per place that are reported with a stack; later ones are counted only.
-const TRACED_PER_PLACE: u64 = 16;
+const TRACED_PER_PLACE: u32 = 16;
+/// Places whose count is handed in at a time: fewer than the reporter's queue has room for.
+const HANDED_IN_MAX: usize = 200;
 
 /// A function whose futures are watched; implemented by `#[asyncwatch::watch]`.
 pub trait WatchedFn {
@@ -130,8 +137,23 @@ fn register(range: &'static SkipRange) {
     }
 }
 
-static DROPPED: Mutex<Option<HashMap<Place, u64>>> = Mutex::new(None);
-type Place = (&'static str, &'static Location<'static>);
+static DROPPED: Mutex<Option<HashMap<Place, Counted>>> = Mutex::new(None);
+
+/// Who made the future, and where.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct Place {
+    function: &'static str,
+    defined: (&'static str, u32),
+    made: &'static Location<'static>,
+}
+
+/// What was dropped of a place.
+#[derive(Default)]
+struct Counted {
+    traced: u32,
+    /// Without a stack, and not handed in yet.
+    untold: u64,
+}
 
 #[cold]
 fn dropped(
@@ -146,20 +168,53 @@ fn dropped(
     if may_be_skipped(made) {
         return;
     }
-    let Some(count) = count((function, made)) else {
-        return drops::count(drops::What::Findings);
-    };
-    let stack = (count <= TRACED_PER_PLACE).then(|| asyncwatch_stack::own_trace(FRAMES_MAX));
-    installed.reporter.unawaited(DroppedUnawaited {
+    let place = Place {
         function,
         defined: (file, line),
         made,
-        stack,
-        task: slots::known()
-            .and_then(|slot| slot.current())
-            .map(TaskIdentity::of),
-        unix_ns: clock::now_unix_ns(),
-    });
+    };
+    match is_traced(place) {
+        Some(true) => installed.reporter.unawaited(DroppedUnawaited {
+            stack: Some(asyncwatch_stack::own_trace(FRAMES_MAX)),
+            task: slots::known()
+                .and_then(|slot| slot.current())
+                .map(TaskIdentity::of),
+            ..place.dropped(1)
+        }),
+        Some(false) => {}
+        None => drops::count(drops::What::Findings),
+    }
+}
+
+impl Place {
+    /// So many drops, of which nothing else is known.
+    fn dropped(self, count: u64) -> DroppedUnawaited {
+        DroppedUnawaited {
+            function: self.function,
+            defined: self.defined,
+            made: self.made,
+            count,
+            stack: None,
+            task: None,
+            unix_ns: clock::now_unix_ns(),
+        }
+    }
+}
+
+/// Hands on what was only counted since the last call. For the watchdog.
+pub(crate) fn hand_in(reporter: &Reporter) {
+    let mut dropped = DROPPED.lock().unwrap_or_else(PoisonError::into_inner);
+    let untold: Vec<DroppedUnawaited> = dropped
+        .iter_mut()
+        .flatten()
+        .filter(|(_, counted)| counted.untold > 0)
+        .take(HANDED_IN_MAX)
+        .map(|(place, counted)| place.dropped(mem::take(&mut counted.untold)))
+        .collect();
+    drop(dropped);
+    for dropped in untold {
+        reporter.unawaited(dropped);
+    }
 }
 
 fn may_be_skipped(made: &Location<'_>) -> bool {
@@ -170,16 +225,21 @@ fn may_be_skipped(made: &Location<'_>) -> bool {
         .any(|range| range.contains(made))
 }
 
-/// How often a future of `place` has been dropped by now; `None` past the bound.
-fn count(place: Place) -> Option<u64> {
+/// Counts a drop, and tells whether its stack is to be taken; `None` past the bound.
+fn is_traced(place: Place) -> Option<bool> {
     let mut dropped = DROPPED.lock().unwrap_or_else(PoisonError::into_inner);
     let dropped = dropped.get_or_insert_default();
     if dropped.len() >= PLACES_MAX && !dropped.contains_key(&place) {
         return None;
     }
-    let count = dropped.entry(place).or_default();
-    *count += 1;
-    Some(*count)
+    let counted = dropped.entry(place).or_default();
+    let traced = counted.traced < TRACED_PER_PLACE;
+    if traced {
+        counted.traced += 1;
+    } else {
+        counted.untold += 1;
+    }
+    Some(traced)
 }
 
 #[cfg(test)]

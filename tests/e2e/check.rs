@@ -109,6 +109,12 @@ fn a_dropped_future_is_told_from_a_lost_select_and_an_aborted_task() {
     for finding in checked.findings() {
         assert_eq!(finding["code"], "never-awaited", "{checked}");
     }
+    let all_of = |count: u64| checked.findings().iter().any(|f| f["count"] == count);
+    assert!(all_of(3_000), "{checked}");
+    assert!(
+        checked.json["dropped"]["never-awaited-events"].is_null(),
+        "{checked}"
+    );
 }
 
 #[test]

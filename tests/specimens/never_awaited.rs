@@ -1,13 +1,16 @@
 //! Futures that are made and thrown away, beside futures that are rightly never polled.
 //!
-//! Expected: one `never-awaited` at each culprit line, three in all. The loser of a
-//! `select!` and the task that is aborted before its first poll are no mistakes.
+//! Expected: one `never-awaited` at each culprit line, three in all, and of that in the
+//! list all 3,000. The losers of a `select!` and the tasks that are aborted before their
+//! first poll are no mistakes, however many there are.
 
 #[asyncwatch::main(flavor = "current_thread")]
 async fn main() {
     #[expect(clippy::let_underscore_future, reason = "what the specimen is about")]
     let _ = record("bound to nothing"); // CULPRIT bound
-    drop(vec![record("in a list")]); // CULPRIT listed
+    for _ in 0..3_000 {
+        drop(vec![record("in a list")]); // CULPRIT listed
+    }
     closure();
     lose_a_select().await;
     abort_a_task().await;
@@ -26,10 +29,12 @@ fn closure() {
 }
 
 async fn lose_a_select() {
-    tokio::select! {
-        biased;
-        () = async {} => {}
-        () = record("lost") => unreachable!("the first branch is always ready"),
+    for _ in 0..1_000 {
+        tokio::select! {
+            biased;
+            () = async {} => {}
+            () = record("lost") => unreachable!("the first branch is always ready"),
+        }
     }
 }
 

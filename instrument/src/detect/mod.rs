@@ -26,6 +26,7 @@ use tokio::runtime::Handle;
 
 use crate::{
     endings::{self, Endings},
+    never_awaited,
     registry::task::Task,
     report::{Detected, Reporter},
     runtimes,
@@ -141,6 +142,7 @@ impl Detectors {
         for dropped in self.dropped.look() {
             self.reporter.task_dropped(dropped);
         }
+        never_awaited::hand_in(&self.reporter);
     }
 
     fn tell(&self, found: Vec<Detected>) {

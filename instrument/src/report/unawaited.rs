@@ -10,12 +10,14 @@ use asyncwatch_stack::RawStack;
 use super::symbols::Symbols;
 use crate::{slow::TaskIdentity, source::SourceLine};
 
-/// What the drop told.
+/// What one drop told, or several of one place.
 #[derive(Clone, Debug)]
 pub(crate) struct DroppedUnawaited {
     pub(crate) function: &'static str,
     pub(crate) defined: (&'static str, u32),
     pub(crate) made: &'static Location<'static>,
+    /// How many drops this stands for.
+    pub(crate) count: u64,
     /// Where it was dropped; only for the first few of a place.
     pub(crate) stack: Option<RawStack>,
     /// The task that was being polled then.
@@ -63,6 +65,7 @@ pub(super) fn judge(
     let Some(stack) = &dropped.stack else {
         let forgotten = known.forgotten.clone().filter(|_| !known.excused)?;
         return Some(Finding {
+            count: dropped.count,
             last_unix_ns: dropped.unix_ns,
             ..forgotten
         });
