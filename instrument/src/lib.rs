@@ -77,7 +77,8 @@ pub use report::sink::Finding;
 use watchdog::Occasion;
 
 /// How long a program that ends waits for its last findings to be symbolised and
-/// written, at most.
+/// written, at most. Where a report is written, as under `asyncwatch check`, only that
+/// nothing more gets done ends the wait so soon; a minute always does.
 pub const FINISH_WAIT: Duration = Duration::from_secs(5);
 
 static INSTALLED: OnceLock<Installed> = OnceLock::new();
@@ -116,9 +117,7 @@ fn finish_on(occasion: Occasion) {
     if let Some(watchdog) = &installed.watchdog {
         watchdog.and_wait(occasion, FINISH_WAIT / 4);
     }
-    installed
-        .reporter
-        .finish(FINISH_WAIT.saturating_sub(started.elapsed()));
+    installed.reporter.finish(started);
 }
 
 /// Says what is wrong with the system or with how it is watched.

@@ -17,6 +17,7 @@ mod groups;
 mod large_future;
 mod log;
 mod pace;
+mod patience;
 mod queue;
 mod select;
 pub(crate) mod sink;
@@ -26,15 +27,18 @@ mod unawaited;
 
 use std::{
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        mpsc::{SyncSender, sync_channel},
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+        mpsc::{RecvTimeoutError, SyncSender, sync_channel},
     },
     time::{Duration, Instant},
 };
 
 use asyncwatch_findings::{Code, Finding, ProcessInfo};
+use asyncwatch_stack::Thread;
 pub(crate) use detected::{Detected, OnlyIf, Place};
 pub(crate) use large_future::LargeFuture;
+use patience::{Patience, Progress};
 pub(crate) use unawaited::DroppedUnawaited;
 
 use crate::{config::Builder, detect::Dropped, drops, watchdog::PollReport};
@@ -67,16 +71,25 @@ impl Event {
     }
 }
 
+/// Between looks at whether all is done, when the program ends.
+const FINISH_LOOK: Duration = Duration::from_millis(50);
+
 /// The way to the reporter's thread.
 #[derive(Clone, Debug)]
 pub(crate) struct Reporter {
     events: Option<queue::Sender>,
     shared: Arc<Shared>,
+    /// A report is written.
+    reports: bool,
 }
 
-/// What the server reads.
+/// What the server reads, and who waits for the end.
 #[derive(Debug, Default)]
 pub(crate) struct Shared {
+    /// The reporter's thread, once it runs.
+    thread: OnceLock<Thread>,
+    /// Events that it has looked into.
+    done: AtomicU64,
     process: Mutex<ProcessInfo>,
     findings: Mutex<Versioned>,
 }
@@ -97,6 +110,7 @@ pub(crate) fn start(config: &Builder) -> Reporter {
     Reporter {
         events: started.is_ok().then_some(events),
         shared,
+        reports: config.report.is_some(),
     }
 }
 
@@ -106,6 +120,7 @@ impl Reporter {
         Reporter {
             events: None,
             shared: Arc::default(),
+            reports: false,
         }
     }
 
@@ -140,20 +155,30 @@ impl Reporter {
         self.send(Event::Address(addr));
     }
 
-    /// Waits until everything sent so far is written, but no longer than `at_most`.
-    pub(crate) fn finish(&self, at_most: Duration) {
+    /// Waits until everything sent so far is written, for as long as that gets on, but
+    /// not for ever; `started` is when the wait began. Says how much was left undone.
+    pub(crate) fn finish(&self, started: Instant) {
         let Some(events) = &self.events else { return };
-        let started = Instant::now();
+        let mut patience = Patience::new(self.reports);
         let (done, wait) = sync_channel(1);
-        // The queue may be full of what is still to be written.
-        while !events.send(Event::Finish(done.clone())) {
-            if started.elapsed() >= at_most {
+        let mut done = Some(done);
+        loop {
+            // The queue may be full of what is still to be written.
+            done = done.filter(|done| !events.send(Event::Finish(done.clone())));
+            // Without the reporter's thread nobody will answer.
+            if wait.recv_timeout(FINISH_LOOK) != Err(RecvTimeoutError::Timeout) {
                 return;
             }
-            std::thread::sleep(Duration::from_millis(5));
+            if patience.is_over(started.elapsed(), self.shared.progress()) {
+                break;
+            }
         }
-        drop(done);
-        let _ = wait.recv_timeout(at_most.saturating_sub(started.elapsed()));
+        match events.waiting() {
+            0 => {}
+            left => log::to_stderr(&format!(
+                "warning[asyncwatch]: the program ended before {left} occurrences of findings were looked into\n"
+            )),
+        }
     }
 
     #[cfg(feature = "server")]
@@ -191,6 +216,14 @@ impl Reporter {
 }
 
 impl Shared {
+    fn progress(&self) -> Progress {
+        let usage = self.thread.get().and_then(Thread::usage);
+        Progress {
+            events: self.done.load(Relaxed),
+            cpu: usage.map(|usage| usage.cpu).unwrap_or_default(),
+        }
+    }
+
     /// Puts a finding in place of the one with its id.
     fn publish(&self, finding: Finding) {
         let mut all = lock(&self.findings);

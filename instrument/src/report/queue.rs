@@ -74,6 +74,12 @@ impl Sender {
         let _ = self.events.try_send(event);
         true
     }
+
+    /// How many findings wait to be looked into.
+    pub(super) fn waiting(&self) -> usize {
+        let findings = &self.waiting[..lane(None)];
+        findings.iter().map(|waiting| waiting.load(Relaxed)).sum()
+    }
 }
 
 /// The reporter's end.
@@ -113,6 +119,7 @@ mod tests {
         assert_eq!(fitted.count(), OTHERS_MAX);
         assert!(sender.send(detected(Code::SlowPoll)));
         assert!(sender.send(Event::Warning(String::new())));
+        assert_eq!(sender.waiting(), OTHERS_MAX + 1, "a warning is no finding");
         assert_eq!(waiting(&receiver).len(), OTHERS_MAX + 2);
         assert!(
             sender.send(detected(Code::NeverAwaited)),

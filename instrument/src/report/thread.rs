@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    sync::{Arc, mpsc::RecvTimeoutError},
+    sync::{Arc, atomic::Ordering::Relaxed, mpsc::RecvTimeoutError},
     thread,
     time::{Duration, Instant},
 };
@@ -10,6 +10,8 @@ use std::{
 use asyncwatch_findings::{
     Allowed, Code, Drop, Event as Line, Finding, Level, ProcessInfo, Totals, humanise, message,
 };
+
+use asyncwatch_stack::Thread;
 
 use super::{
     Detected, DroppedUnawaited, Event, Shared, bounds, compose, dropped,
@@ -164,6 +166,7 @@ impl Worker {
 
     fn run(&mut self, incoming: &Receiver) {
         let started = Instant::now();
+        let _ = self.shared.thread.set(Thread::current());
         for warning in std::mem::take(&mut self.config.warnings) {
             self.log.warning(&warning);
         }
@@ -174,7 +177,10 @@ impl Worker {
                 self.introduce();
             }
             match event {
-                Ok(event) => self.take(event),
+                Ok(event) => {
+                    self.take(event);
+                    self.shared.done.fetch_add(1, Relaxed);
+                }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
