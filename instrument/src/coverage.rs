@@ -59,6 +59,12 @@ pub(crate) fn note_no_stacks(why: String) {
     *NO_STACKS.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
 }
 
+/// Whether stacks are taken here at all.
+pub(crate) fn takes_stacks() -> bool {
+    let why_not = NO_STACKS.lock().unwrap_or_else(PoisonError::into_inner);
+    why_not.is_none()
+}
+
 /// The state of tasks cannot be read here, and why.
 pub(crate) fn note_no_join_state(why: &'static str) {
     *NO_JOIN_STATE.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);

@@ -42,9 +42,9 @@ struct Told {
 
 /// Where a poll blocked, the line that blocked longest tells it; where it computed,
 /// the innermost call that may have been one long one.
-fn tell(stacks: &[Stack], class: Option<Class>) -> Option<Told> {
+fn tell(stacks: &[Stack], class: Option<Class>, source: &dyn ReadSource) -> Option<Told> {
     let computes = class == Some(Class::Cpu);
-    if let Some(found) = lasting(stacks).filter(|_| computes) {
+    if let Some(found) = lasting(stacks, source).filter(|_| computes) {
         let frames = &stacks[found.stack].frames;
         return Some(Told {
             stack: found.stack,
@@ -90,7 +90,7 @@ impl Finding {
             stack,
             blame,
             loops,
-        }) = tell(&self.stacks, self.class)
+        }) = tell(&self.stacks, self.class, source)
         {
             name_by_source(&mut self.stacks[stack].frames, source);
             let frames = &self.stacks[stack].frames;

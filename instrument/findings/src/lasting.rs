@@ -8,12 +8,14 @@
 //! the one to look at. A call that was seen all along may have been one long call:
 //! the search goes on inside it.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use crate::{
-    Frame, Stack,
+    Frame, ReadSource, Stack,
     frames::{is_derived, poll_end},
     help::is_known_slow,
+    name::{display_name, is_anonymous},
+    source::span_of,
 };
 
 /// The frame that the computing of a poll leads to.
@@ -37,7 +39,7 @@ const ABSENCE_SAMPLES_MAX: usize = 2;
 
 /// Looks for it in the samples of one poll; `None` where their order is not known,
 /// or none of them has a frame of the user's.
-pub(crate) fn lasting(stacks: &[Stack]) -> Option<Lasting> {
+pub(crate) fn lasting(stacks: &[Stack], source: &dyn ReadSource) -> Option<Lasting> {
     let samples = samples(stacks);
     let mut here = heaviest(&samples, |sample| sample.function(0).map(Function::of))?;
     for depth in 0.. {
@@ -55,7 +57,7 @@ pub(crate) fn lasting(stacks: &[Stack]) -> Option<Lasting> {
         let Some(call) = calls.filter(|call| weight(call) * 2 >= weight(&line)) else {
             return found(false);
         };
-        if came_and_went(&call, &line, &here, depth) {
+        if came_and_went(&call, &line, &here, depth) || began_anew(&call, depth + 1, source) {
             return found(true);
         }
         here = call;
@@ -182,6 +184,35 @@ fn came_and_went(
     is_enough && away <= absences * ABSENCE_SAMPLES_MAX
 }
 
+/// Whether the function at `depth` was seen in its last line and later in an earlier one,
+/// or in its first line after another: nothing else comes after the one or before the
+/// other within one call. Inlined code knows no such order.
+fn began_anew(call: &[Sample<'_>], depth: usize, source: &dyn ReadSource) -> bool {
+    let lines = || {
+        let frames = call.iter().filter_map(|sample| sample.function(depth));
+        frames.filter_map(|frame| frame.line)
+    };
+    let Some(frame) = call.first().and_then(|sample| sample.function(depth)) else {
+        return false;
+    };
+    let (Some(file), Some(line)) = (&frame.file, lines().max()) else {
+        return false;
+    };
+    if frame.inlined || is_anonymous(&frame.function) || lines().min() == Some(line) {
+        return false;
+    }
+    let name = display_name(&frame.function);
+    let name = name.rsplit("::").next().unwrap_or(&name);
+    let Some((first, last)) = span_of(source, Path::new(file), line, name) else {
+        return false;
+    };
+    let pairs = || lines().zip(lines().skip(1));
+    first < last
+        && pairs().any(|(before, after)| {
+            before == last && after < last || after == first && before > first
+        })
+}
+
 /// Whether the call at `depth` is inlined, or leads to a function that is known to be
 /// slow, in most samples.
 fn needs_many(call: &[Sample<'_>], depth: usize) -> bool {
@@ -207,7 +238,7 @@ mod tests {
     }
 
     fn told(stacks: &[Stack]) -> Option<(u32, bool)> {
-        let lasting = lasting(stacks)?;
+        let lasting = lasting(stacks, &|_: &Path| None)?;
         let frame = &stacks[lasting.stack].frames[lasting.frame];
         Some((frame.line.expect("a line"), lasting.loops))
     }
@@ -285,6 +316,29 @@ mod tests {
     }
 
     #[test]
+    fn a_call_that_reached_its_end_and_goes_on_was_made_anew() {
+        const SOURCE: &str =
+            "fn handle_packet() {\n    for hop in 0..4 {\n        take(hop);\n    }\n}\n";
+        let at = |line: u32| {
+            format!(
+                "app::handle_packet | /home/me/app/src/main.rs:{line}\n\
+                app::dispatch_loop::{{async_fn#0}} | /home/me/app/src/main.rs:27"
+            )
+        };
+        let (first, head, body, end) = (at(1), at(2), at(3), at(5));
+        let letters = [('f', &*first), ('h', &*head), ('b', &*body), ('e', &*end)];
+        let check = |order| {
+            let stacks = stacks(order, &letters);
+            let found = lasting(&stacks, &|_: &Path| Some(SOURCE.to_owned()))?;
+            let frame = &stacks[found.stack].frames[found.frame];
+            Some((frame.line?, found.loops))
+        };
+        assert_eq!(check("bbbbhbbbebbbb"), Some((27, true)));
+        assert_eq!(check("bbbbhbbbfbbbb"), Some((27, true)));
+        assert_eq!(check("fbbbhbbbbbbhbbe"), Some((3, false)), "one call");
+    }
+
+    #[test]
     fn holes_in_an_inlined_function_are_no_absence() {
         let hole = "app::dispatch_loop::{async_fn#0} | /home/me/app/src/main.rs:27";
         let stacks = [('h', HANDLE), ('o', hole)];
@@ -319,6 +373,6 @@ mod tests {
     fn without_an_order_or_user_frames_nothing_is_said() {
         assert_eq!(check("", LOOP), None);
         assert_eq!(check("xxxx", &[('x', "tokio::x |")]), None);
-        assert_eq!(lasting(&[]), None);
+        assert_eq!(lasting(&[], &|_: &Path| None), None);
     }
 }

@@ -90,6 +90,25 @@ pub fn slow_poll(poll: &SlowPoll<'_>) -> String {
     }
 }
 
+/// One sentence about a line that was slow in a poll of `wall` beside another one: `here`
+/// is the time that was spent there.
+pub fn slow_beside(
+    task: Option<&TaskRef>,
+    worker: Option<&str>,
+    wall: Duration,
+    here: Duration,
+    limit: Duration,
+) -> String {
+    let task = task_name(task);
+    let worker = worker.unwrap_or("its thread");
+    format!(
+        "{task} held {worker} for {}, {} of it here (limit {})",
+        humanise(wall),
+        humanise(here),
+        humanise(limit)
+    )
+}
+
 /// One sentence about a task whose first poll has lasted for `wall` by now, or in all.
 pub fn never_yielded(task: Option<&TaskRef>, wall: Duration, ongoing: bool) -> String {
     let task = task_name(task);

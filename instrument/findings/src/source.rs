@@ -65,6 +65,33 @@ pub fn function_around(source: &dyn ReadSource, file: &Path, line: u32) -> Optio
     excerpt(source, file, line)?.function
 }
 
+/// The first and the last line of the function `name` around a line, by its braces.
+pub(crate) fn span_of(
+    source: &dyn ReadSource,
+    file: &Path,
+    line: u32,
+    name: &str,
+) -> Option<(u32, u32)> {
+    let text = source.read(file)?;
+    let lines: Vec<&str> = text.lines().collect();
+    let above = lines.get(..line as usize)?;
+    let first = above
+        .iter()
+        .rposition(|line| function_name(line).as_deref() == Some(name))?;
+    let mut depth = 0_i32;
+    for (at, code) in lines.iter().enumerate().skip(first) {
+        let code = code.split("//").next().unwrap_or(code);
+        let opened = code.matches('{').count() as i32;
+        let closed = code.matches('}').count() as i32;
+        depth += opened - closed;
+        if closed > 0 && depth <= 0 {
+            let last = u32::try_from(at + 1).ok()?;
+            return (line <= last).then_some((u32::try_from(first + 1).ok()?, last));
+        }
+    }
+    None
+}
+
 pub(crate) fn excerpt(source: &dyn ReadSource, file: &Path, line: u32) -> Option<Excerpt> {
     let text = source.read(file)?;
     let index = (line as usize).checked_sub(1)?;

@@ -10,7 +10,7 @@ use asyncwatch_stack::DebugInfo;
 
 use super::episodes::Episode;
 use crate::{
-    settings,
+    coverage, settings,
     watchdog::{Looks, PollReport, Stage},
 };
 
@@ -23,7 +23,7 @@ pub(super) fn slow_poll(report: &PollReport, episode: &Episode, level: Level) ->
         .collect();
     let telling = telling_stack(&stacks).and_then(|at| episode.stacks.get(at));
     let class = report.verdict.class;
-    let level = if class == Class::Descheduled {
+    let level = if class == Class::Descheduled || is_unseen(episode) {
         Level::Allow
     } else {
         level
@@ -55,6 +55,12 @@ pub(super) fn slow_poll(report: &PollReport, episode: &Episode, level: Level) ->
         ongoing: finding.ongoing,
     });
     finding
+}
+
+/// Nobody saw what it did, though that is seen of others here: all of it may have been
+/// on purpose, as in `block_in_place`.
+pub(super) fn is_unseen(episode: &Episode) -> bool {
+    episode.stacks.is_empty() && coverage::takes_stacks()
 }
 
 /// What else there is to say of a poll that is the first of its task and has lasted so
@@ -127,8 +133,11 @@ fn notes(report: &PollReport, episode: &Episode, finding: &Finding) -> Vec<Strin
     if report.verdict.class != Class::Cpu && in_io * 2 > all {
         notes.push(message::IN_IO.to_owned());
     }
-    if episode.stacks.is_empty() {
-        notes.push("no stack was taken before it ended".to_owned());
+    if is_unseen(episode) {
+        notes.push(
+            "no stack was taken while it ran: whether it blocked on purpose is not known, so it is no failure"
+                .to_owned(),
+        );
     } else if is_named(episode)
         && finding
             .culprit

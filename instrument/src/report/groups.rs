@@ -111,6 +111,13 @@ impl Groups {
     /// Tells more of an occurrence that was counted before.
     pub(super) fn update(&mut self, id: u64, occurrence: Finding) -> Option<Finding> {
         let group = self.all.get_mut(&id)?;
+        let site = Site::of(&occurrence);
+        if group.finding.count == 1 && !self.by_site.contains_key(&site) {
+            // All that is known of it is of this occurrence, and that is known better now.
+            self.by_site.retain(|_, known| *known != id);
+            self.by_site.insert(site, id);
+            group.finding.fingerprint = occurrence.fingerprint.clone();
+        }
         merge(&mut group.finding, occurrence);
         Some(group.finding.clone())
     }
@@ -153,4 +160,47 @@ fn merge(known: &mut Finding, newer: Finding) {
     known.last_unix_ns = last;
     known.occurrences = occurrences;
     known.note_occurrence(newest);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use asyncwatch_findings::{Frame, Level};
+
+    use super::*;
+
+    fn occurrence(line: u32, wall: u64) -> Finding {
+        Finding {
+            fingerprint: format!("at {line}"),
+            wall: Some(Duration::from_millis(wall)),
+            culprit: Some(Frame {
+                line: Some(line),
+                ..Frame::default()
+            }),
+            ..Finding::new(Code::SlowPoll, Level::Warn, "", 0)
+        }
+    }
+
+    #[test]
+    fn a_poll_that_turns_out_to_be_about_another_line_counts_there() {
+        let mut groups = Groups::default();
+        let id = groups.count(occurrence(21, 15)).expect("room").finding.id;
+        let known_better = groups.update(id, occurrence(24, 90)).expect("known");
+        assert_eq!(known_better.fingerprint, "at 24");
+        let elsewhere = groups.count(occurrence(21, 15)).expect("room").finding;
+        assert_ne!(elsewhere.id, id);
+        let again = groups.count(occurrence(24, 15)).expect("room").finding;
+        assert_eq!((again.id, again.count), (id, 2));
+    }
+
+    #[test]
+    fn a_line_that_was_seen_before_keeps_what_was_counted_there() {
+        let mut groups = Groups::default();
+        let first = groups.count(occurrence(24, 15)).expect("room").finding.id;
+        let id = groups.count(occurrence(21, 15)).expect("room").finding.id;
+        groups.update(id, occurrence(24, 90));
+        let again = groups.count(occurrence(24, 15)).expect("room").finding;
+        assert_eq!((again.id, again.count), (first, 2));
+    }
 }

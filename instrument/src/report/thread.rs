@@ -14,7 +14,7 @@ use asyncwatch_findings::{
 use asyncwatch_stack::Thread;
 
 use super::{
-    Detected, DroppedUnawaited, Event, Shared, bounds, compose, dropped,
+    Detected, DroppedUnawaited, Event, Shared, beside, bounds, compose, dropped,
     episodes::{Episode, Episodes},
     file::ReportFile,
     groups::{Counted, Groups},
@@ -222,7 +222,8 @@ impl Worker {
     fn poll(&mut self, report: &PollReport) {
         let level = self.config.level_of(Code::SlowPoll);
         let mut preliminary_id = None;
-        if self.file.exists() && self.symbols.is_none() && report.verdict.is_guilty() {
+        let seen = !report.samples.is_empty();
+        if self.file.exists() && self.symbols.is_none() && report.verdict.is_guilty() && seen {
             // A first symbolisation can take seconds; the program may not live that long.
             let mut symbols = Symbols::new();
             let located = Episode::located(report, &mut symbols);
@@ -244,12 +245,19 @@ impl Worker {
             let report = report.without(excused, settings::limit());
             let finding = compose::slow_poll(&report, &episode, level);
             let never_yielded = compose::never_yielded(&report, &finding);
+            let beside = beside::lines(&report, &episode, &finding);
             self.slow_poll(&report, &mut episode, finding);
+            for finding in beside {
+                self.count(finding);
+            }
             if let Some(finding) = never_yielded {
                 self.never_yielded(&mut episode, finding);
             }
         } else if let Some(id) = preliminary_id {
             self.write(&Line::Withdrawn { id });
+        } else if let Some(finding) = episode.finding.and_then(|id| self.groups.end(id)) {
+            // It was told before anybody saw that it was on purpose.
+            self.publish(finding, true);
         }
         self.episodes.keep(report, episode);
     }

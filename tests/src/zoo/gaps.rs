@@ -63,12 +63,13 @@ impl Gap {
     }
 }
 
-/// Does `text` look like `pattern`, in which one `*` stands for anything?
+/// Does `text` look like `pattern`, in which each `*` stands for anything?
 fn matches(pattern: &str, text: &str) -> bool {
     match pattern.split_once('*') {
-        Some((start, end)) => {
-            text.len() >= start.len() + end.len() && text.starts_with(start) && text.ends_with(end)
-        }
+        Some((start, rest)) => text.strip_prefix(start).is_some_and(|text| {
+            let ends = text.char_indices().map(|(at, _)| at).chain([text.len()]);
+            ends.map(|at| &text[at..]).any(|end| matches(rest, end))
+        }),
         None => pattern == text,
     }
 }
@@ -144,6 +145,14 @@ mod tests {
             gaps.failures(&scores, "debug-unstable"),
             ["b1, debug-unstable: line right in 2 of 3 runs"]
         );
+    }
+
+    #[test]
+    fn patterns_may_have_several_stars() {
+        assert!(matches("*-stable*", "debug-stable-busy"));
+        assert!(matches("*-stable*", "release-stable"));
+        assert!(!matches("*-stable*", "debug-unstable"));
+        assert!(matches("*", "anything") && !matches("b1", "b10"));
     }
 
     #[test]

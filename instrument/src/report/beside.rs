@@ -1,0 +1,194 @@
+//! Other lines that were slow in the same poll.
+//!
+//! A poll is told by the line that took most of its time. Whoever mends that one only
+//! meets the next: a line beside it that alone reaches the limit, and takes a good part
+//! of the poll, is a finding of its own.
+
+use std::time::Duration;
+
+use asyncwatch_findings::{Class, Finding, Frame, SourceFiles, Stack, message, telling_stack};
+
+use super::episodes::{Episode, Seen};
+use crate::{
+    settings,
+    watchdog::{PollReport, Stage},
+};
+
+/// Lines told beside the first.
+const LINES_MAX: usize = 2;
+/// Of the poll's own time, such a line took one part in so many, or more.
+const PART_MIN: u32 = 5;
+/// Looks that found it at work: one alone may stand for more time than was spent there.
+const LOOKS_MIN: usize = 2;
+
+/// The findings beside `main`, which tells of the poll that `report` says has ended.
+pub(super) fn lines(report: &PollReport, episode: &Episode, main: &Finding) -> Vec<Finding> {
+    let mut others = Vec::new();
+    if report.stage != Stage::End || main.class == Some(Class::Descheduled) {
+        return others;
+    }
+    let own = report.verdict.cpu + report.verdict.blocked;
+    let least = settings::limit().max(own / PART_MIN);
+    let mut rest: Vec<&Seen> = episode.stacks.iter().collect();
+    let mut told = main.culprit.clone();
+    while let Some(culprit) = told.take().filter(|_| others.len() < LINES_MAX) {
+        rest.retain(|seen| !has(&seen.stack, &culprit));
+        if let Some(other) = of_stacks(&rest, report, main).filter(|other| other.own() >= least) {
+            told = other.finding.culprit.clone();
+            others.push(other.finding);
+        }
+    }
+    others
+}
+
+/// A finding, with the time that is the program's.
+struct Other {
+    finding: Finding,
+    class: Class,
+}
+
+impl Other {
+    fn own(&self) -> Duration {
+        match self.class {
+            Class::Blocked => self.finding.blocked,
+            _ => self.finding.cpu,
+        }
+        .unwrap_or_default()
+    }
+}
+
+fn of_stacks(rest: &[&Seen], report: &PollReport, main: &Finding) -> Option<Other> {
+    let all: Vec<Stack> = rest.iter().map(|seen| seen.stack.clone()).collect();
+    let culprit = Finding {
+        stacks: all,
+        ..main.clone()
+    };
+    let culprit = attributed(culprit).culprit?;
+    let here: Vec<&&Seen> = rest
+        .iter()
+        .filter(|seen| has(&seen.stack, &culprit))
+        .collect();
+    let looks: usize = here.iter().map(|seen| seen.stack.seen.len()).sum();
+    if looks < LOOKS_MIN || culprit.line.is_none() {
+        return None;
+    }
+    let time = |called: bool| -> Duration {
+        let alike = here.iter().filter(|seen| seen.syscall.is_some() == called);
+        alike.map(|seen| seen.stack.weight).sum()
+    };
+    let (in_calls, computing) = (time(true), time(false));
+    let class = if in_calls > computing {
+        Class::Blocked
+    } else {
+        Class::Cpu
+    };
+    let stacks: Vec<Stack> = here.iter().map(|seen| seen.stack.clone()).collect();
+    let telling = telling_stack(&stacks).and_then(|at| here.get(at));
+    let wall = in_calls + computing;
+    let finding = attributed(Finding {
+        wall: Some(wall),
+        cpu: Some(part(report.verdict.cpu, computing, main)),
+        blocked: Some(part(report.verdict.blocked, in_calls, main)),
+        run_delay: None,
+        class: Some(class),
+        syscall: telling.and_then(|seen| seen.syscall.clone()),
+        stacks,
+        culprit: None,
+        blocking_frame: None,
+        help: None,
+        notes: Vec::new(),
+        queued_behind: None,
+        waited_behind: None,
+        ..main.clone()
+    });
+    let message = message::slow_beside(
+        finding.task.as_ref(),
+        finding.worker.as_deref(),
+        report.wall,
+        wall,
+        settings::limit(),
+    );
+    Some(Other {
+        finding: Finding { message, ..finding },
+        class,
+    })
+}
+
+fn attributed(mut finding: Finding) -> Finding {
+    finding.attribute(&SourceFiles);
+    finding
+}
+
+/// What the machine withheld is spread evenly over the poll: of `own`, no more than the
+/// part of the poll that `seen` is.
+fn part(own: Duration, seen: Duration, main: &Finding) -> Duration {
+    let wall = main.wall.unwrap_or_default();
+    if wall.is_zero() {
+        return Duration::ZERO;
+    }
+    let fair = (main.cpu.unwrap_or_default() + main.blocked.unwrap_or_default())
+        .mul_f64((seen.as_secs_f64() / wall.as_secs_f64()).min(1.0));
+    fair.min(own)
+}
+
+/// Whether the line of `culprit` is on the stack.
+fn has(stack: &Stack, culprit: &Frame) -> bool {
+    let same =
+        |frame: &Frame| frame.user && frame.line == culprit.line && frame.file == culprit.file;
+    stack.frames.iter().any(same)
+}
+
+#[cfg(test)]
+mod tests {
+    use asyncwatch_findings::{Code, Level};
+
+    use super::*;
+
+    fn frame(function: &str, line: u32) -> Frame {
+        Frame {
+            function: function.to_owned(),
+            file: Some("/home/me/app/src/main.rs".to_owned()),
+            line: Some(line),
+            user: true,
+            ..Frame::default()
+        }
+    }
+
+    fn seen(ms: u64, order: &[u32], frames: Vec<Frame>) -> Seen {
+        Seen {
+            stack: Stack {
+                weight: Duration::from_millis(ms),
+                frames,
+                seen: order.to_vec(),
+            },
+            syscall: None,
+        }
+    }
+
+    #[test]
+    fn a_line_counts_wherever_it_stands_on_the_stack() {
+        let inner = seen(
+            1,
+            &[0],
+            vec![frame("app::inner", 5), frame("app::outer", 9)],
+        );
+        assert!(has(&inner.stack, &frame("app::outer", 9)));
+        assert!(!has(&inner.stack, &frame("app::outer", 10)));
+    }
+
+    #[test]
+    fn what_the_machine_withheld_is_nobodys() {
+        let main = Finding {
+            wall: Some(Duration::from_millis(400)),
+            cpu: Some(Duration::from_millis(100)),
+            blocked: Some(Duration::ZERO),
+            ..Finding::new(Code::SlowPoll, Level::Warn, "", 0)
+        };
+        let half = part(
+            Duration::from_millis(100),
+            Duration::from_millis(200),
+            &main,
+        );
+        assert_eq!(half, Duration::from_millis(50));
+    }
+}
