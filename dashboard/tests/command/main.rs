@@ -8,5 +8,6 @@ mod browser;
 mod check;
 mod doctor;
 mod fake;
+mod recipes;
 mod reports;
 mod run;

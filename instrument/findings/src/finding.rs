@@ -100,7 +100,7 @@ pub struct Occurrence {
     pub wall: Duration,
     /// The part of that which was the program's own: on a CPU, or waiting for something
     /// other than a CPU.
-    #[serde(rename = "own_ms", with = "optional_ms")]
+    #[serde(rename = "own_ms", with = "optional_ms", default)]
     pub own: Option<Duration>,
 }
 
