@@ -25,6 +25,11 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) runs: u32,
 
+    /// How often to run one again that has to be reported and was not told rightly, as a
+    /// machine may do that has no CPU for the watchdog; what is clean has one chance
+    #[arg(long, default_value_t = 0)]
+    pub(crate) chances: u32,
+
     /// Processes that keep the CPUs busy meanwhile
     #[arg(long, default_value_t = 0)]
     pub(crate) burners: u32,

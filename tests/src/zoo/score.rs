@@ -51,6 +51,13 @@ pub(crate) struct Outcome {
     pub(crate) remarks: Vec<String>,
 }
 
+impl Outcome {
+    /// Nothing is wrong.
+    pub(crate) fn is_right(&self) -> bool {
+        self.aspects.values().all(|right| *right)
+    }
+}
+
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let wrong: Vec<&str> = self
