@@ -135,7 +135,7 @@ pub(crate) fn panicked(waker: &Waker, task: Option<&'static Task>, began: Ticks)
 #[cold]
 pub(crate) fn returned(waker: &Waker, task: &'static Task) {
     let kept = join_state::of(waker).is_some_and(TaskState::has_handle);
-    let Some(site) = task.site().filter(|_| kept) else {
+    let Some(site) = task.site().filter(|_| kept && !task.is_detached()) else {
         return;
     };
     let counter = site.id as usize % COUNTERS;

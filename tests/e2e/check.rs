@@ -222,6 +222,12 @@ fn a_task_of_a_local_set_is_seen_through_its_wrapper() {
 }
 
 #[test]
+fn a_task_of_a_local_runtime_is_seen() {
+    let checked = Check::of("local_runtime").run();
+    checked.exits(1).blames_the_marked_lines();
+}
+
+#[test]
 fn the_root_future_is_watched() {
     let checked = Check::of("root_future").run();
     checked.exits(1).blames_the_marked_lines();

@@ -40,6 +40,23 @@ fn an_awaited_panic_is_not_reported() {
 }
 
 #[test]
+fn tasks_that_are_detached_on_purpose_are_left_alone() {
+    is_silent(
+        &Check::of("detached")
+            .with(&["--warn", "task-dropped-pending"])
+            .args(&["quiet"])
+            .run(),
+    );
+}
+
+#[test]
+fn a_panic_of_a_detached_task_is_reported_all_the_same() {
+    let checked = of("detached", "panics");
+    checked.exits(1).blames_the_marked_lines();
+    assert_eq!(checked.only()["code"], "panic-unobserved");
+}
+
+#[test]
 fn a_caught_panic_is_not_reported() {
     for mode in ["caught", "caught-around-the-poll"] {
         is_silent(&of("panics", mode));
