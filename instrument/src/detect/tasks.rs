@@ -11,6 +11,7 @@ use std::{
 };
 
 use asyncwatch_findings::{Code, humanise, message};
+use asyncwatch_stack::Thread;
 
 use super::{
     idle::{Idle, Living},
@@ -28,7 +29,7 @@ use crate::{
 
 /// Between looks, at least.
 const LOOK: Duration = Duration::from_millis(20);
-/// Between looks, as a multiple of what one costs: a hundredth of one CPU.
+/// Between looks, as a multiple of the CPU time that one costs: a hundredth of one CPU.
 const TIMES_COST: u32 = 100;
 /// Between judgements while the program goes on.
 const IN_SERVICE: Duration = Duration::from_secs(10);
@@ -43,6 +44,8 @@ pub(crate) struct RootEnd {
 
 /// What is known of the program's tasks.
 pub(super) struct Tasks {
+    /// The watchdog, from its first look on.
+    thread: Option<Thread>,
     idle: Idle,
     /// At the last look.
     suspects: Vec<Suspect>,
@@ -62,6 +65,7 @@ struct Suspect {
 impl Tasks {
     pub(super) fn new() -> Tasks {
         Tasks {
+            thread: None,
             idle: Idle::default(),
             suspects: Vec::new(),
             roots: HashMap::new(),
@@ -89,15 +93,21 @@ impl Tasks {
     }
 
     fn take(&mut self) -> Vec<Living> {
-        let began = Instant::now();
+        let began = self.cpu();
         self.roots = slab::all()
             .filter(|task| task.id() != 0 && task.kind() == Kind::BlockOn)
             .map(|root| (root.id(), root.polls()))
             .collect();
         let living = self.idle.look(limit());
-        let now = Instant::now();
-        self.next = now + LOOK.max((now - began) * TIMES_COST);
+        let cost = self.cpu().saturating_sub(began);
+        self.next = Instant::now() + LOOK.max(cost * TIMES_COST);
         living
+    }
+
+    /// The watchdog's: on a busy machine, a look that waits for a CPU costs nothing.
+    fn cpu(&mut self) -> Duration {
+        let thread = self.thread.get_or_insert_with(Thread::current);
+        thread.usage_here().cpu
     }
 
     /// The program, or one of its runtimes, ends: what is left on it.
