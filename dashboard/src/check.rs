@@ -8,12 +8,14 @@
 use std::{collections::HashSet, env, path::PathBuf, process::ExitCode, time::SystemTime};
 
 use anyhow::{Context, bail};
+use asyncwatch_findings::Code;
 
 use crate::{
     baseline::Baseline,
     cli::{CheckArgs, EXIT_UNUSABLE},
     config::{Allows, Config},
     gather::{Gathering, Orders},
+    outside::Sampler,
     progress::{self, Progress},
     report::{Defaults, Report, Roots, Verdict, options, prepare, print, say},
     run::child::{self, Child},
@@ -36,6 +38,15 @@ pub(crate) async fn check(args: CheckArgs, color: bool) -> anyhow::Result<ExitCo
         addr: "off",
     };
     let child = Child::in_foreground(&args.command, gathering.environment(&orders))?;
+    let sampler = match args.no_outside {
+        true => None,
+        false => Some(Sampler::start(
+            child.id(),
+            gathering.directory().to_owned(),
+            settings.max_poll(),
+            settings.check_level(Code::SlowPoll),
+        )?),
+    };
     let caps = settings.level_pairs();
     let allows = || Allows::new(config.allow.clone(), config.base(), SystemTime::now());
     let progress = Progress {
@@ -49,7 +60,11 @@ pub(crate) async fn check(args: CheckArgs, color: bool) -> anyhow::Result<ExitCo
     let ending = progress::follow(child, &mut gathering, progress).await?;
     let command = child::shown(&args.command);
     let allows = allows();
-    let mut report = Report::new(command, ending, gathering.finish(), &caps, &allows);
+    let mut gathered = gathering.finish();
+    if let Some(sampler) = sampler {
+        sampler.finish().add_to(&mut gathered);
+    }
+    let mut report = Report::new(command, ending, gathered, &caps, &allows);
     if settings.is_auto() {
         report.limit_by_itself();
     }

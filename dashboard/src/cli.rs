@@ -155,6 +155,12 @@ pub(crate) struct CheckArgs {
     #[arg(long, value_name = "CODE")]
     allow: Vec<Code>,
 
+    /// Watch only programs that are instrumented
+    ///
+    /// Others are watched from outside, which finds polls that block or compute.
+    #[arg(long)]
+    pub(crate) no_outside: bool,
+
     #[command(flatten)]
     pub(crate) watch: WatchArgs,
 

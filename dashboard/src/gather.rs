@@ -6,7 +6,7 @@
 //! findings mean for the command's success is judged elsewhere.
 
 mod budget;
-mod names;
+pub(crate) mod names;
 mod stream;
 
 use std::{
@@ -18,9 +18,10 @@ use std::{
 };
 
 use anyhow::Context;
+use asyncwatch_findings::ProcessInfo;
 use tempfile::TempDir;
 
-pub(crate) use self::stream::Watched;
+pub(crate) use self::stream::{OUTSIDE, Watched};
 use self::{budget::Budget, stream::Stream};
 use crate::config::Settings;
 
@@ -52,6 +53,8 @@ pub(crate) struct Gathered {
     pub(crate) processes: Vec<Watched>,
     /// Findings and streams beyond the bounds, which were left out.
     pub(crate) left_out: u64,
+    /// Programs that could not be watched from outside, with the reason, for people.
+    pub(crate) unwatched: Vec<String>,
 }
 
 impl Gathering {
@@ -68,6 +71,11 @@ impl Gathering {
             streams: BTreeMap::new(),
             budget: Budget::default(),
         })
+    }
+
+    /// Where the streams are.
+    pub(crate) fn directory(&self) -> &Path {
+        self.directory.path()
     }
 
     /// The variables to set for the command.
@@ -109,6 +117,7 @@ impl Gathering {
         Gathered {
             processes,
             left_out: self.budget.left_out(),
+            unwatched: Vec::new(),
         }
     }
 
@@ -130,6 +139,19 @@ impl Gathering {
             self.streams.insert(name, Stream::new(entry.path()));
         }
     }
+}
+
+/// What the process with this id has told of itself so far, in `directory`.
+pub(crate) fn process_info(directory: &Path, pid: u32) -> Option<ProcessInfo> {
+    let entries = fs::read_dir(directory).ok()?;
+    let path = entries
+        .flatten()
+        .map(|entry| entry.path())
+        .find(|path| stream::pid_in_name(path) == Some(pid))?;
+    let mut stream = Stream::new(path);
+    stream.read(&mut Budget::default());
+    let process = stream.process();
+    process.reported.then(|| process.info.clone())
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ mod doctor;
 mod explain;
 mod gather;
 pub mod model;
+mod outside;
 mod progress;
 mod ps;
 mod report;

@@ -58,6 +58,8 @@ pub(crate) struct Report {
     pub(crate) garbled: u64,
     /// What this side left out.
     pub(crate) left_out: u64,
+    /// Programs that could not be watched from outside, and why.
+    pub(crate) unwatched: Vec<String>,
     /// Entries of the configuration that allowed nothing.
     pub(crate) unused_allows: Vec<Unused>,
     /// The limit of slow polls, where it follows from the suite.
@@ -117,6 +119,7 @@ impl Report {
             garbled,
             left_out: gathered.left_out,
             auto_limit: None,
+            unwatched: gathered.unwatched,
             baseline: None,
             processes,
         }
@@ -190,7 +193,7 @@ impl Report {
     /// Only processes that ended in good order have told all their polls.
     fn polled_nothing(&self) -> bool {
         self.groups.is_empty()
-            && self.processes.iter().all(|process| process.ended)
+            && (self.processes.iter()).all(|process| process.ended && !process.is_outside())
             && self.totals().polls == 0
     }
 }

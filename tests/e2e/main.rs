@@ -8,6 +8,7 @@ mod check;
 mod direct;
 mod endings;
 mod off;
+mod outside;
 mod run;
 mod runtimes;
 mod server;

@@ -8,6 +8,9 @@ use asyncwatch_findings::{Code, Level, humanise};
 use super::{Config, Said, Source};
 use crate::{auto_limit, cli};
 
+/// What asyncio calls slow, and programs take where nobody said anything else.
+const DEFAULT_MAX_POLL: Duration = Duration::from_millis(100);
+
 /// What was said on the command line.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Flags {
@@ -123,6 +126,19 @@ impl Settings {
         });
         settings.limits.extend(limits);
         settings
+    }
+
+    /// The limit for programs that say nothing about it themselves.
+    pub(crate) fn max_poll(&self) -> Duration {
+        self.max_poll
+            .as_ref()
+            .map_or(DEFAULT_MAX_POLL, |said| said.value.told())
+    }
+
+    /// How serious a kind of finding is in a check.
+    pub(crate) fn check_level(&self, code: Code) -> Level {
+        let said = self.levels.iter().rev().find(|said| said.value.0 == code);
+        said.map_or_else(|| code.check_level(), |said| said.value.1)
     }
 
     fn take_environment(&mut self, environment: impl Fn(&str) -> Option<OsString>) {

@@ -50,7 +50,8 @@ fn name(finding: &mut Finding, objects: &mut Objects) {
     }
 }
 
-fn named(frame: Frame, objects: &mut Objects) -> Vec<Frame> {
+/// The function at the frame, and those that were inlined into it.
+pub(crate) fn named(frame: Frame, objects: &mut Objects) -> Vec<Frame> {
     let symbols = match (&frame.module, frame.offset) {
         (Some(module), Some(offset)) if frame.function.is_empty() => {
             objects.resolve(Path::new(module), offset)

@@ -19,6 +19,9 @@ const LINE_BYTES_MAX: usize = 4 << 20;
 /// Read at once.
 const CHUNK_BYTES: usize = 64 << 10;
 
+/// `timing` of a process that was watched from outside.
+pub(crate) const OUTSIDE: &str = "outside";
+
 /// A process, as its report stream tells it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Watched {
@@ -40,6 +43,11 @@ pub(crate) struct Watched {
 }
 
 impl Watched {
+    /// Whether it was watched from outside, and told nothing itself.
+    pub(crate) fn is_outside(&self) -> bool {
+        self.info.timing == OUTSIDE
+    }
+
     fn apply(&mut self, event: Event, budget: &mut Budget) {
         self.reported = true;
         match event {
@@ -152,6 +160,6 @@ impl Stream {
 }
 
 /// Streams are named `<pid>-<start>.jsonl`.
-fn pid_in_name(path: &std::path::Path) -> Option<u32> {
+pub(super) fn pid_in_name(path: &std::path::Path) -> Option<u32> {
     path.file_stem()?.to_str()?.split_once('-')?.0.parse().ok()
 }

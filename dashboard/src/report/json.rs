@@ -44,6 +44,9 @@ struct Document {
     #[serde(default)]
     dropped_details: BTreeMap<String, String>,
     findings: Vec<Element>,
+    /// Programs that could not be watched from outside, and why, for people.
+    #[serde(default)]
+    unwatched: Vec<String>,
     /// Entries of `asyncwatch.toml` that allowed nothing.
     unused_allows: Vec<Unused>,
     /// The limit that followed from the suite; `null` where it did not.
@@ -175,6 +178,7 @@ fn document(report: &Report) -> Document {
                 known: group.known,
             })
             .collect(),
+        unwatched: report.unwatched.clone(),
         unused_allows: report.unused_allows.clone(),
         auto_limit: report.auto_limit,
         baseline: report.baseline.clone(),
@@ -253,6 +257,7 @@ impl Document {
             dropped: dropped.collect(),
             garbled,
             left_out,
+            unwatched: self.unwatched,
             unused_allows: self.unused_allows,
             auto_limit: self.auto_limit,
             baseline: self.baseline,

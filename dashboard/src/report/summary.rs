@@ -16,7 +16,7 @@ const LINES_MAX: usize = 5;
 pub(super) fn lines(report: &Report, base: Option<&Path>) -> Vec<String> {
     let mut lines = Vec::new();
     if !report.processes.is_empty() {
-        lines.push(watched(report));
+        lines.extend(watched(report));
         lines.extend(report.auto_limit.map(|limit| limit.line()));
         lines.extend(gaps(report));
         lines.extend(abrupt(report));
@@ -51,14 +51,26 @@ pub(super) fn headline(report: &Report) -> String {
     parts.join("; ")
 }
 
-fn watched(report: &Report) -> String {
-    let totals = report.totals();
-    format!(
-        "{} watched: {} of {}",
-        count(report.processes.len() as u64, "process", "processes"),
-        count(totals.polls, "poll", "polls"),
-        count(totals.tasks, "task", "tasks"),
-    )
+fn watched(report: &Report) -> Vec<String> {
+    let (outside, inside): (Vec<_>, Vec<_>) =
+        (report.processes.iter()).partition(|process| process.is_outside());
+    let mut lines = Vec::new();
+    if !inside.is_empty() {
+        let totals = report.totals();
+        lines.push(format!(
+            "{} watched: {} of {}",
+            count(inside.len() as u64, "process", "processes"),
+            count(totals.polls, "poll", "polls"),
+            count(totals.tasks, "task", "tasks"),
+        ));
+    }
+    if !outside.is_empty() {
+        lines.push(format!(
+            "{} watched from outside: polls that block or compute; what else asyncwatch finds needs its feature in the program",
+            count(outside.len() as u64, "process", "processes"),
+        ));
+    }
+    lines
 }
 
 fn gaps(report: &Report) -> Vec<String> {
@@ -301,14 +313,22 @@ fn nothing_reported(report: &Report, base: Option<&Path>) -> Vec<String> {
     let mut lines = vec![
         "no watched process reported".to_owned(),
         format!("  nothing is known about what `{program}` blocked; likely reasons:"),
-        "  - the program is built without asyncwatch's feature: \
+        "  - none of its programs has tokio inside, or they ended within a few milliseconds".to_owned(),
+        "  - what was to be instrumented is built without asyncwatch's feature: \
          asyncwatch = { version = \"0.1\", features = [\"enabled\"] }"
             .to_owned(),
-        "  - it never starts asyncwatch: put `#[asyncwatch::main]` on `main`, `#[asyncwatch::test]` on tests"
+        "  - or it never starts asyncwatch: put `#[asyncwatch::main]` on `main`, `#[asyncwatch::test]` on tests"
             .to_owned(),
         "  - it sets ASYNCWATCH=0, or clears or replaces its environment".to_owned(),
         "  - it ended before its runtime started, or its tests were filtered out".to_owned(),
     ];
+    lines.extend(bounded(
+        (report.unwatched.iter())
+            .map(|unwatched| format!("  - {unwatched}"))
+            .collect(),
+        "  - a further program could not be watched",
+        "  - further programs could not be watched",
+    ));
     if report.garbled > 0 {
         lines.push(
             "  - its report could not be read: library and command differ in version".to_owned(),

@@ -13,6 +13,7 @@ const SIGKILLED: i32 = 9;
 fn report_of(processes: Vec<Watched>, caps: &[(Code, Level)], wait_status: i32) -> Report {
     let command = vec!["cargo".to_owned(), "test".to_owned()];
     let gathered = Gathered {
+        unwatched: Vec::new(),
         processes,
         left_out: 0,
     };
@@ -77,13 +78,14 @@ fn text_of_nothing_watched() {
     check_text(
         &report(Vec::new()),
         expect![[r#"
-        asyncwatch: no watched process reported
-        asyncwatch:   nothing is known about what `cargo` blocked; likely reasons:
-        asyncwatch:   - the program is built without asyncwatch's feature: asyncwatch = { version = "0.1", features = ["enabled"] }
-        asyncwatch:   - it never starts asyncwatch: put `#[asyncwatch::main]` on `main`, `#[asyncwatch::test]` on tests
-        asyncwatch:   - it sets ASYNCWATCH=0, or clears or replaces its environment
-        asyncwatch:   - it ended before its runtime started, or its tests were filtered out
-    "#]],
+            asyncwatch: no watched process reported
+            asyncwatch:   nothing is known about what `cargo` blocked; likely reasons:
+            asyncwatch:   - none of its programs has tokio inside, or they ended within a few milliseconds
+            asyncwatch:   - what was to be instrumented is built without asyncwatch's feature: asyncwatch = { version = "0.1", features = ["enabled"] }
+            asyncwatch:   - or it never starts asyncwatch: put `#[asyncwatch::main]` on `main`, `#[asyncwatch::test]` on tests
+            asyncwatch:   - it sets ASYNCWATCH=0, or clears or replaces its environment
+            asyncwatch:   - it ended before its runtime started, or its tests were filtered out
+        "#]],
     );
 }
 

@@ -373,7 +373,7 @@ pub(crate) fn is_task_poll(name: &str) -> bool {
     POLLS.contains(&name)
 }
 
-fn is_block_on(name: &str) -> bool {
+pub(crate) fn is_block_on(name: &str) -> bool {
     let function = name.rsplit("::").next().unwrap_or(name);
     is_below(name, "tokio::runtime") && matches!(function, "block_on" | "block_on_inner")
 }

@@ -99,6 +99,13 @@ pub use lock::{Holder, Lock};
 #[cfg(feature = "objects")]
 pub use objects::Objects;
 pub use own_trace::own_trace;
+#[cfg(all(
+    feature = "outside",
+    target_os = "linux",
+    target_pointer_width = "64",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
+pub use platform::outside;
 pub use platform::{Capturer, Modules, Neighbours, Outline, Thread, read_word};
 pub use raw_stack::{How, RawStack};
 pub use sources::source_file;

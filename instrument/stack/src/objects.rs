@@ -43,7 +43,7 @@ impl Objects {
         let table = object.find_symbol(offset).map(demangle);
         match (symbols.last_mut(), table) {
             // Line tables alone name a function without its path; its symbol has it.
-            (Some(outermost), Some(name)) if !outermost.function.contains("::") => {
+            (Some(outermost), Some(name)) if !has_path(&outermost.function) => {
                 outermost.function = name;
             }
             (None, Some(function)) => symbols.push(Symbol {
@@ -91,6 +91,12 @@ fn from_debug_information(object: &Loader, offset: u64) -> Vec<Symbol> {
     symbols
 }
 
+/// Whether the name says where the function is; paths in its generic arguments do not.
+fn has_path(function: &str) -> bool {
+    function.starts_with('<')
+        || (function.split('<').next()).is_some_and(|name| name.contains("::"))
+}
+
 fn demangle(name: &str) -> String {
     format!("{:#}", rustc_demangle::demangle(name))
 }
@@ -126,6 +132,13 @@ mod tests {
                 .any(|name| name.contains("an_offset_of_this_program_has_its_name")),
             "{names:#?}"
         );
+    }
+
+    #[test]
+    fn paths_of_arguments_are_not_the_functions() {
+        assert!(has_path("app::load<u8>") && has_path("<app::A as app::B>::load"));
+        assert!(!has_path("{closure#0}<app::load::{async_fn_env#0}>"));
+        assert!(!has_path("load"));
     }
 
     #[test]

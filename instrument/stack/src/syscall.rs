@@ -37,7 +37,18 @@ impl Syscall {
     /// blocks.
     #[must_use]
     pub fn describe(&self) -> String {
-        match platform::syscall_object(self) {
+        self.with(platform::syscall_object(self, None))
+    }
+
+    /// The same for a thread of the process `pid`, as far as the system lets us read it.
+    #[cfg(feature = "outside")]
+    #[must_use]
+    pub fn describe_in(&self, pid: u32) -> String {
+        self.with(platform::syscall_object(self, Some(pid)))
+    }
+
+    fn with(&self, object: Option<String>) -> String {
+        match object {
             Some(object) => format!("{}({object})", self.name()),
             None => self.name().into_owned(),
         }

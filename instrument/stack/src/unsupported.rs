@@ -185,7 +185,7 @@ pub(crate) fn lock_waited_for(_: &Syscall) -> Option<Lock> {
 }
 
 /// Nothing is known about arguments.
-pub(crate) fn syscall_object(_: &Syscall) -> Option<String> {
+pub(crate) fn syscall_object(_: &Syscall, _: Option<u32>) -> Option<String> {
     None
 }
 

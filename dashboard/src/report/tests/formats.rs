@@ -497,8 +497,9 @@ fn markdown_of_nothing_watched_says_why() {
 
         - no watched process reported
           - nothing is known about what \`cargo\` blocked; likely reasons:
-          - the program is built without asyncwatch's feature: asyncwatch = { version = "0.1", features = \["enabled"\] }
-          - it never starts asyncwatch: put \`#\[asyncwatch::main\]\` on \`main\`, \`#\[asyncwatch::test\]\` on tests
+          - none of its programs has tokio inside, or they ended within a few milliseconds
+          - what was to be instrumented is built without asyncwatch's feature: asyncwatch = { version = "0.1", features = \["enabled"\] }
+          - or it never starts asyncwatch: put \`#\[asyncwatch::main\]\` on \`main\`, \`#\[asyncwatch::test\]\` on tests
           - it sets ASYNCWATCH=0, or clears or replaces its environment
           - it ended before its runtime started, or its tests were filtered out
     "###]].assert_eq(&text);

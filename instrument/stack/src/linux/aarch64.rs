@@ -2,7 +2,7 @@
 
 use super::modules::Modules;
 use super::stack_copy::StackCopy;
-use super::{memory, scan::Resume};
+use super::{memory::Memory, scan::Resume};
 use framehop::FrameAddress;
 use framehop::aarch64::{PtrAuthMask, UnwindRegsAarch64};
 
@@ -40,6 +40,17 @@ pub(super) struct Interrupted {
 }
 
 impl Interrupted {
+    /// Those of a thread that was stopped from outside.
+    #[cfg(feature = "outside")]
+    pub(super) fn from_user(registers: &libc::user_regs_struct) -> Interrupted {
+        Interrupted {
+            pc: registers.pc,
+            sp: registers.sp,
+            fp: registers.regs[29],
+            link: registers.regs[30],
+        }
+    }
+
     /// Async-signal-safe.
     pub(super) fn new(context: &libc::ucontext_t) -> Interrupted {
         let registers = &context.uc_mcontext;
@@ -60,7 +71,7 @@ pub(super) fn is_unknown(address: u64) -> bool {
 
 /// Where the function that begins at `function` keeps its return address: not
 /// read from its code here.
-pub(super) fn return_slot(_function: u64, _sp: u64) -> Option<u64> {
+pub(super) fn return_slot(_function: u64, _sp: u64, _: Memory) -> Option<u64> {
     None
 }
 
@@ -80,7 +91,7 @@ pub(super) fn resume(
 ) -> Option<(Resume, bool)> {
     let mask = mask(modules);
     let return_address = mask.strip_ptr_auth(word);
-    let target = call_before(return_address)?;
+    let target = call_before(return_address, modules.memory())?;
     let fp = copy.word(slot - 8)?;
     if fp <= slot {
         return None;
@@ -95,10 +106,10 @@ pub(super) fn resume(
 
 /// The target of the `bl` in front of a return address, `Some(None)` for a
 /// `blr`, whose target is in a register.
-fn call_before(return_address: u64) -> Option<Option<u64>> {
+fn call_before(return_address: u64, memory: Memory) -> Option<Option<u64>> {
     let call = return_address.checked_sub(4)?;
     let mut bytes = [0; 4];
-    if call % 4 != 0 || memory::read(call, &mut bytes) < bytes.len() {
+    if call % 4 != 0 || memory.read(call, &mut bytes) < bytes.len() {
         return None;
     }
     let instruction = u32::from_le_bytes(bytes);

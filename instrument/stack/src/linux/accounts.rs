@@ -56,6 +56,18 @@ pub(super) fn run_delay(text: &[u8]) -> Option<Duration> {
         .map(Duration::from_nanos)
 }
 
+/// The three fields of the `schedstat` file.
+#[cfg(feature = "outside")]
+pub(super) fn account(text: &[u8]) -> Option<super::outside::Account> {
+    let mut numbers = words(text).map(decimal);
+    let mut next = || numbers.next().flatten();
+    Some(super::outside::Account {
+        cpu: Duration::from_nanos(next()?),
+        run_delay: Duration::from_nanos(next()?),
+        turns: next()?,
+    })
+}
+
 /// The state letter of the `stat` file. The name before it is in parentheses
 /// and may hold parentheses itself.
 pub(super) fn state(text: &[u8]) -> Option<u8> {

@@ -4,7 +4,7 @@ use super::accounts::Place;
 use super::arch::Interrupted;
 use super::gait::{self, Gait};
 use super::mailbox::{Asker, Order, Outcome};
-use super::memory;
+use super::memory::Memory;
 use super::signal::CaptureSignal;
 use super::stack_copy::{RED_ZONE_BYTES, StackCopy, live_part};
 use super::thread::Thread;
@@ -148,7 +148,7 @@ impl Capturer {
         let live = live_part(&stack, sp).ok_or(CaptureError::ForeignStack)?;
         let buffer = self.asker.buffer().ok_or(CaptureError::Busy)?;
         let length = ((live.end - live.start) as usize).min(buffer.len());
-        let read = memory::read(live.start, &mut buffer[..length]);
+        let read = Memory::Own.read(live.start, &mut buffer[..length]);
         if thread.place() != place {
             return Err(CaptureError::Moved);
         }

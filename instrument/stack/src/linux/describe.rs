@@ -6,7 +6,7 @@
 
 #![expect(unsafe_code, reason = "asking a socket for its peer")]
 
-use super::memory;
+use super::memory::Memory;
 use crate::Syscall;
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -20,13 +20,15 @@ const PATH_BYTES_MAX: usize = 256;
 
 const UNNAMED: &str = "an unnamed local socket";
 
-/// What `call` works on, for people.
-pub(crate) fn object(call: &Syscall) -> Option<String> {
+/// What `call` of a thread with this `memory` works on, for people.
+pub(crate) fn object(call: &Syscall, memory: Memory) -> Option<String> {
     let [first, second, third, ..] = call.args;
     match call.number {
-        libc::SYS_connect => socket_address_at(second, third).or_else(|| descriptor(first)),
-        libc::SYS_clock_nanosleep => sleep(call),
-        libc::SYS_nanosleep => duration(first),
+        libc::SYS_connect => {
+            socket_address_at(second, third, memory).or_else(|| descriptor(first, memory))
+        }
+        libc::SYS_clock_nanosleep => sleep(call, memory),
+        libc::SYS_nanosleep => duration(first, memory),
         libc::SYS_openat
         | libc::SYS_newfstatat
         | libc::SYS_statx
@@ -35,20 +37,22 @@ pub(crate) fn object(call: &Syscall) -> Option<String> {
         | libc::SYS_readlinkat
         | libc::SYS_renameat2
         | libc::SYS_faccessat
-        | libc::SYS_faccessat2 => path(second),
-        libc::SYS_execve | libc::SYS_truncate | libc::SYS_chdir | libc::SYS_statfs => path(first),
+        | libc::SYS_faccessat2 => path(second, memory),
+        libc::SYS_execve | libc::SYS_truncate | libc::SYS_chdir | libc::SYS_statfs => {
+            path(first, memory)
+        }
         libc::SYS_wait4 => Some(child(first)),
-        libc::SYS_ppoll => polled(first, second),
-        number if takes_descriptor(number) => descriptor(first),
-        number => by_old_name(number, first, second),
+        libc::SYS_ppoll => polled(first, second, memory),
+        number if takes_descriptor(number) => descriptor(first, memory),
+        number => by_old_name(number, first, second, memory),
     }
 }
 
 /// The calls that exist on x86_64 only, next to their newer forms.
 #[cfg(target_arch = "x86_64")]
-fn by_old_name(number: i64, first: u64, second: u64) -> Option<String> {
+fn by_old_name(number: i64, first: u64, second: u64, memory: Memory) -> Option<String> {
     match number {
-        libc::SYS_poll => polled(first, second),
+        libc::SYS_poll => polled(first, second, memory),
         libc::SYS_open
         | libc::SYS_stat
         | libc::SYS_lstat
@@ -57,13 +61,13 @@ fn by_old_name(number: i64, first: u64, second: u64) -> Option<String> {
         | libc::SYS_mkdir
         | libc::SYS_rmdir
         | libc::SYS_rename
-        | libc::SYS_readlink => path(first),
+        | libc::SYS_readlink => path(first, memory),
         _ => None,
     }
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-fn by_old_name(_: i64, _: u64, _: u64) -> Option<String> {
+fn by_old_name(_: i64, _: u64, _: u64, _: Memory) -> Option<String> {
     None
 }
 
@@ -112,19 +116,58 @@ fn takes_descriptor(number: i64) -> bool {
 
 /// The file or the peer behind a descriptor: `"/var/x"`, `127.0.0.1:80`,
 /// `pipe:[4711]`.
-fn descriptor(number: u64) -> Option<String> {
+fn descriptor(number: u64, memory: Memory) -> Option<String> {
     // The kernel looks at the lower half of the register only.
     let number = number as u32 as i32;
-    let target = fs::read_link(format!("/proc/self/fd/{number}")).ok()?;
+    let target = fs::read_link(format!("/proc/{}/fd/{number}", memory.pid())).ok()?;
     let target = target.to_string_lossy();
-    if target.starts_with("socket:") {
-        let ends = peer(number).or_else(|| Some(format!("bound to {}", own_name(number)?)));
+    if let Some(inode) = target.strip_prefix("socket:") {
+        let ends = match memory {
+            Memory::Own => peer(number).or_else(|| Some(format!("bound to {}", own_name(number)?))),
+            Memory::Of(pid) => listed(pid, inode.trim_matches(['[', ']'])),
+        };
         return Some(ends.unwrap_or_else(|| target.into_owned()));
     }
     Some(match target.starts_with('/') {
         true => format!("{target:?}"),
         false => target.into_owned(),
     })
+}
+
+/// The peer of another process's socket, or where it is bound to, by what the kernel
+/// lists in its network: address and port in hexadecimal, words in the processor's order.
+fn listed(pid: u32, inode: &str) -> Option<String> {
+    ["tcp", "tcp6", "udp", "udp6"].into_iter().find_map(|kind| {
+        let table = fs::read_to_string(format!("/proc/{pid}/net/{kind}")).ok()?;
+        let line = table
+            .lines()
+            .skip(1)
+            .find(|line| line.split_whitespace().nth(9) == Some(inode))?;
+        let mut words = line.split_whitespace();
+        let (own, peer) = (
+            listed_address(words.nth(1)?)?,
+            listed_address(words.next()?)?,
+        );
+        Some(match peer.port() {
+            0 => format!("bound to {own}"),
+            _ => peer.to_string(),
+        })
+    })
+}
+
+fn listed_address(text: &str) -> Option<SocketAddr> {
+    let (ip, port) = text.split_once(':')?;
+    let port = u16::from_str_radix(port, 16).ok()?;
+    let words: Vec<u32> = (0..ip.len() / 8)
+        .map(|word| u32::from_str_radix(ip.get(8 * word..8 * word + 8)?, 16).ok())
+        .collect::<Option<_>>()?;
+    let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
+    let ip = match bytes.len() {
+        4 => IpAddr::from(<[u8; 4]>::try_from(bytes).ok()?),
+        16 => IpAddr::from(<[u8; 16]>::try_from(bytes).ok()?),
+        _ => return None,
+    };
+    Some(SocketAddr::new(ip, port))
 }
 
 /// Whom the socket is connected to.
@@ -164,10 +207,10 @@ fn child(pid: u64) -> String {
     }
 }
 
-fn socket_address_at(address: u64, length: u64) -> Option<String> {
+fn socket_address_at(address: u64, length: u64, memory: Memory) -> Option<String> {
     let mut bytes = [0; SOCKET_ADDRESS_BYTES];
     let length = usize::try_from(length).ok()?.min(SOCKET_ADDRESS_BYTES);
-    let read = memory::read(address, &mut bytes[..length]);
+    let read = memory.read(address, &mut bytes[..length]);
     socket_address(&bytes[..read])
 }
 
@@ -202,9 +245,9 @@ fn local(name: &[u8]) -> String {
     }
 }
 
-fn path(address: u64) -> Option<String> {
+fn path(address: u64, memory: Memory) -> Option<String> {
     let mut bytes = [0; PATH_BYTES_MAX];
-    let read = memory::read(address, &mut bytes);
+    let read = memory.read(address, &mut bytes);
     (read > 0).then(|| quoted(&bytes[..read]))
 }
 
@@ -216,27 +259,27 @@ fn quoted(bytes: &[u8]) -> String {
 
 /// `clock_nanosleep(clock, flags, time)`: the time is a length only without
 /// flags.
-fn sleep(call: &Syscall) -> Option<String> {
+fn sleep(call: &Syscall, memory: Memory) -> Option<String> {
     let [_, flags, time, ..] = call.args;
     match flags {
-        0 => duration(time),
+        0 => duration(time, memory),
         _ => None,
     }
 }
 
-fn duration(address: u64) -> Option<String> {
-    let seconds = memory::read_u64(address)?;
-    let nanoseconds = u32::try_from(memory::read_u64(address.checked_add(8)?)?).ok()?;
+fn duration(address: u64, memory: Memory) -> Option<String> {
+    let seconds = memory.read_u64(address)?;
+    let nanoseconds = u32::try_from(memory.read_u64(address.checked_add(8)?)?).ok()?;
     (nanoseconds < 1_000_000_000).then(|| format!("{:?}", Duration::new(seconds, nanoseconds)))
 }
 
 /// The first of the descriptors in a `pollfd` array, and how many more.
-fn polled(array: u64, count: u64) -> Option<String> {
+fn polled(array: u64, count: u64, memory: Memory) -> Option<String> {
     let mut first = [0; mem::size_of::<i32>()];
-    if count == 0 || memory::read(array, &mut first) < first.len() {
+    if count == 0 || memory.read(array, &mut first) < first.len() {
         return None;
     }
-    let mut text = descriptor(u64::from(u32::from_ne_bytes(first)))?;
+    let mut text = descriptor(u64::from(u32::from_ne_bytes(first)), memory)?;
     if count > 1 {
         write!(text, " and {} more", count - 1).ok()?;
     }
@@ -245,7 +288,7 @@ fn polled(array: u64, count: u64) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{object, socket_address};
+    use super::{Memory, listed_address, object, socket_address};
     use crate::Syscall;
     use std::ffi::CString;
     use std::fs::File;
@@ -356,9 +399,27 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_is_left_out() {
-        assert_eq!(object(&call(libc::SYS_read, &[u64::MAX])), None);
-        assert_eq!(object(&call(libc::SYS_openat, &[0, 8])), None);
-        assert_eq!(object(&call(libc::SYS_nanosleep, &[u64::MAX - 4])), None);
-        assert_eq!(object(&call(libc::SYS_futex, &[0])), None);
+        assert_eq!(
+            object(&call(libc::SYS_read, &[u64::MAX]), Memory::Own),
+            None
+        );
+        assert_eq!(object(&call(libc::SYS_openat, &[0, 8]), Memory::Own), None);
+        assert_eq!(
+            object(&call(libc::SYS_nanosleep, &[u64::MAX - 4]), Memory::Own),
+            None
+        );
+        assert_eq!(object(&call(libc::SYS_futex, &[0]), Memory::Own), None);
+    }
+
+    #[test]
+    fn addresses_are_read_as_the_kernel_lists_them() {
+        let read = |text| listed_address(text).map(|address| address.to_string());
+        if cfg!(target_endian = "little") {
+            assert_eq!(read("0100007F:1F90").as_deref(), Some("127.0.0.1:8080"));
+            let v6 = "00000000000000000000000001000000:0050";
+            assert_eq!(read(v6).as_deref(), Some("[::1]:80"));
+        }
+        assert_eq!(read("0100007F"), None);
+        assert_eq!(read("nonsense:0050"), None);
     }
 }

@@ -9,7 +9,7 @@ use std::fs;
 
 use super::accounts::Place;
 use super::capturer::Sought;
-use super::memory;
+use super::memory::Memory;
 use super::thread::Thread;
 use crate::lock::LockWord;
 use crate::{CaptureError, Capturer, Holder, Lock, Still, Syscall};
@@ -49,7 +49,7 @@ pub(crate) fn lock_waited_for(call: &Syscall) -> Option<Lock> {
 
 fn read_word(address: u64) -> Option<u32> {
     let mut bytes = [0; 4];
-    (memory::read(address, &mut bytes) == bytes.len()).then(|| u32::from_ne_bytes(bytes))
+    (Memory::Own.read(address, &mut bytes) == bytes.len()).then(|| u32::from_ne_bytes(bytes))
 }
 
 impl Capturer {

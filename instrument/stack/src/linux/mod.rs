@@ -17,6 +17,8 @@ mod memory;
 mod modules;
 mod names;
 mod neighbours;
+#[cfg(feature = "outside")]
+pub mod outside;
 mod request;
 mod scan;
 mod signal;
@@ -40,9 +42,13 @@ pub use neighbours::Neighbours;
 pub use thread::{Outline, Thread};
 
 pub(crate) use crates::crate_sources;
-pub(crate) use describe::object as syscall_object;
 pub(crate) use elf::debug_info;
 pub(crate) use held::largest_held;
 pub(crate) use holder::lock_waited_for;
 pub(crate) use names::name as syscall_name;
 pub(crate) use symbol_tables::SymbolTables;
+
+/// What a call of a thread of this process, or of another, works on.
+pub(crate) fn syscall_object(call: &crate::Syscall, pid: Option<u32>) -> Option<String> {
+    describe::object(call, pid.map_or(memory::Memory::Own, memory::Memory::Of))
+}

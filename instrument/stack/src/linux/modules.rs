@@ -1,9 +1,10 @@
-//! The objects loaded into this process: where they are, and their unwind
+//! The objects loaded into a process: where they are, and their unwind
 //! tables.
 //!
 //! It deliberately does not look at files: what counts is what is mapped.
 
 use super::loaded::{self, Counters, Object};
+use super::memory::Memory;
 use std::path::Path;
 
 /// The executable and the shared objects loaded at one moment.
@@ -11,6 +12,7 @@ use std::path::Path;
 pub struct Modules {
     objects: Vec<Object>,
     counters: Counters,
+    memory: Memory,
 }
 
 impl Modules {
@@ -20,6 +22,7 @@ impl Modules {
         Modules {
             counters: loaded::counters(),
             objects: loaded::objects(),
+            memory: Memory::Own,
         }
     }
 
@@ -43,6 +46,21 @@ impl Modules {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.objects.is_empty()
+    }
+
+    /// What is loaded into another process.
+    #[cfg(feature = "outside")]
+    pub(super) fn of(objects: Vec<Object>, memory: Memory) -> Modules {
+        Modules {
+            objects,
+            counters: Counters::default(),
+            memory,
+        }
+    }
+
+    /// The memory that they lie in.
+    pub(super) fn memory(&self) -> Memory {
+        self.memory
     }
 
     pub(super) fn objects(&self) -> &[Object] {

@@ -32,7 +32,7 @@ pub(super) fn callers(
     modules: &Modules,
 ) -> impl Iterator<Item = Resume> {
     let function = modules.function_start(address);
-    let told = function.and_then(|function| arch::return_slot(function, sp));
+    let told = function.and_then(|function| arch::return_slot(function, sp, modules.memory()));
     let told = told.and_then(|slot| {
         let word = copy.word(slot).filter(|word| modules.is_code(*word))?;
         let (resume, _) = arch::resume(slot, word, function, copy, modules)?;

@@ -50,7 +50,11 @@ enum End {
 impl Unwinder {
     /// An unwinder for what is loaded now.
     pub(super) fn new() -> Self {
-        let modules = Modules::current();
+        Self::with(Modules::current())
+    }
+
+    /// An unwinder for these.
+    pub(super) fn with(modules: Modules) -> Self {
         Self {
             rules: rules(&modules),
             modules,

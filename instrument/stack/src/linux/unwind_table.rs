@@ -3,7 +3,7 @@
 //! The rules themselves are framehop's business; what is read here is where
 //! things are and where functions begin.
 
-use super::memory;
+use super::memory::Memory;
 use std::ops::{Deref, Range};
 use std::sync::Arc;
 
@@ -17,6 +17,9 @@ pub(super) enum Bytes {
     Mapped(&'static [u8]),
     /// A copy.
     Copied(Arc<[u8]>),
+    /// A part of an object file.
+    #[cfg(feature = "outside")]
+    Shared(Arc<super::outside::Data>, Range<usize>),
 }
 
 impl Bytes {
@@ -24,7 +27,7 @@ impl Bytes {
     pub(super) fn copied(range: Range<u64>) -> Option<Bytes> {
         let length = (range.end - range.start).min(TABLE_BYTES_MAX);
         let mut bytes = vec![0; usize::try_from(length).ok()?];
-        let read = memory::read(range.start, &mut bytes);
+        let read = Memory::Own.read(range.start, &mut bytes);
         bytes.truncate(read);
         Some(Bytes::Copied(bytes.into()))
     }
@@ -43,6 +46,8 @@ impl Deref for Bytes {
         match self {
             Bytes::Mapped(bytes) => bytes,
             Bytes::Copied(bytes) => bytes,
+            #[cfg(feature = "outside")]
+            Bytes::Shared(data, range) => data.get(range.clone()).unwrap_or_default(),
         }
     }
 }

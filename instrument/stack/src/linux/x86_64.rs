@@ -2,7 +2,7 @@
 
 use super::modules::Modules;
 use super::stack_copy::StackCopy;
-use super::{memory, scan::Resume};
+use super::{memory::Memory, scan::Resume};
 use framehop::FrameAddress;
 use framehop::x86_64::UnwindRegsX86_64;
 
@@ -38,6 +38,16 @@ pub(super) struct Interrupted {
 }
 
 impl Interrupted {
+    /// Those of a thread that was stopped from outside.
+    #[cfg(feature = "outside")]
+    pub(super) fn from_user(registers: &libc::user_regs_struct) -> Interrupted {
+        Interrupted {
+            pc: registers.rip,
+            sp: registers.rsp,
+            fp: registers.rbp,
+        }
+    }
+
     /// Async-signal-safe.
     pub(super) fn new(context: &libc::ucontext_t) -> Interrupted {
         let register =
@@ -57,9 +67,9 @@ pub(super) fn is_unknown(address: u64) -> bool {
 
 /// Where the function that begins at `function` keeps its return address, if
 /// its code tells how large its frame is and `sp` is where that begins.
-pub(super) fn return_slot(function: u64, sp: u64) -> Option<u64> {
+pub(super) fn return_slot(function: u64, sp: u64, memory: Memory) -> Option<u64> {
     let mut code = [0; PROLOGUE_BYTES];
-    let read = memory::read(function, &mut code);
+    let read = memory.read(function, &mut code);
     Some(sp + frame_bytes(&code[..read])?)
 }
 
@@ -108,7 +118,7 @@ pub(super) fn resume(
     copy: &StackCopy<'_>,
     modules: &Modules,
 ) -> Option<(Resume, bool)> {
-    let certain = calls_before(word).find_map(|call| match call {
+    let certain = calls_before(word, modules.memory()).find_map(|call| match call {
         Call::To(target) => leads_to(target, function?, modules),
         Call::Somewhere => Some(false),
     })?;
@@ -123,7 +133,7 @@ pub(super) fn resume(
 /// `Some(true)` if a call of `target` arrives at `function`; `Some(false)` if
 /// `target` may go on to it by a jump; `None` if it cannot be it.
 fn leads_to(target: u64, function: u64, modules: &Modules) -> Option<bool> {
-    let target = through_stub(target).unwrap_or(target);
+    let target = through_stub(target, modules.memory()).unwrap_or(target);
     if target == function || modules.function_start(target) == Some(function) {
         return Some(true);
     }
@@ -139,18 +149,18 @@ enum Call {
 
 /// What the bytes in front of a return address can be read as: what looks like
 /// a direct call may be the end of an indirect one.
-fn calls_before(return_address: u64) -> impl Iterator<Item = Call> {
+fn calls_before(return_address: u64, memory: Memory) -> impl Iterator<Item = Call> {
     let mut bytes = [0; CALL_BYTES_MAX];
     let start = return_address.wrapping_sub(CALL_BYTES_MAX as u64);
-    let whole = memory::read(start, &mut bytes) == bytes.len();
-    let calls = whole.then(|| calls_at_end(&bytes, return_address));
+    let whole = memory.read(start, &mut bytes) == bytes.len();
+    let calls = whole.then(|| calls_at_end(&bytes, return_address, memory));
     calls.into_iter().flatten().flatten()
 }
 
-fn calls_at_end(bytes: &[u8; CALL_BYTES_MAX], end: u64) -> [Option<Call>; 2] {
+fn calls_at_end(bytes: &[u8; CALL_BYTES_MAX], end: u64, memory: Memory) -> [Option<Call>; 2] {
     let told = match *bytes {
         [_, _, 0xe8, a, b, c, d] => Some(Call::To(relative(end, [a, b, c, d]))),
-        [_, 0xff, 0x15, a, b, c, d] => memory::read_u64(relative(end, [a, b, c, d])).map(Call::To),
+        [_, 0xff, 0x15, a, b, c, d] => memory.read_u64(relative(end, [a, b, c, d])).map(Call::To),
         _ => None,
     };
     [told, is_indirect_call(bytes).then_some(Call::Somewhere)]
@@ -179,15 +189,15 @@ fn operand_bytes(form: u8) -> usize {
 
 /// Where a linkage stub jumps to: `jmp *slot(%rip)`, perhaps behind a landing
 /// pad and with a prefix.
-fn through_stub(target: u64) -> Option<u64> {
+fn through_stub(target: u64, memory: Memory) -> Option<u64> {
     let mut bytes = [0; 11];
-    let read = memory::read(target, &mut bytes);
+    let read = memory.read(target, &mut bytes);
     let code = &bytes[..read];
     let code = code.strip_prefix(&[0xf3, 0x0f, 0x1e, 0xfa]).unwrap_or(code);
     let code = code.strip_prefix(&[0xf2]).unwrap_or(code);
     let displacement = code.strip_prefix(&[0xff, 0x25])?.first_chunk::<4>()?;
     let end = target + (read - code.len() + 6) as u64;
-    memory::read_u64(relative(end, *displacement))
+    memory.read_u64(relative(end, *displacement))
 }
 
 fn relative(end: u64, displacement: [u8; 4]) -> u64 {
@@ -196,6 +206,7 @@ fn relative(end: u64, displacement: [u8; 4]) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use super::Memory;
     use super::{Call, calls_at_end, frame_bytes, is_unknown, through_stub, without_frame};
     use crate::Modules;
 
@@ -204,14 +215,17 @@ mod tests {
     #[test]
     fn a_direct_call_tells_its_target() {
         let call = [0x90, 0x90, 0xe8, 0xfb, 0xff, 0xff, 0xff];
-        assert_eq!(calls_at_end(&call, END)[0], Some(Call::To(END - 5)));
+        assert_eq!(
+            calls_at_end(&call, END, Memory::Own)[0],
+            Some(Call::To(END - 5))
+        );
     }
 
     #[test]
     fn what_only_looks_like_a_direct_call_may_be_an_indirect_one() {
         // mov 0x18e8ea(%rip),%rax; call *%rax
         let calls = [0x05, 0xea, 0xe8, 0x18, 0, 0xff, 0xd0];
-        let [direct, indirect] = calls_at_end(&calls, END);
+        let [direct, indirect] = calls_at_end(&calls, END, Memory::Own);
         assert!(matches!(direct, Some(Call::To(_))));
         assert_eq!(indirect, Some(Call::Somewhere));
     }
@@ -221,7 +235,10 @@ mod tests {
         let pointer = 0x1234_u64;
         let end = &raw const pointer as u64 - 0x10;
         let call = [0x90, 0xff, 0x15, 0x10, 0, 0, 0];
-        assert_eq!(calls_at_end(&call, end)[0], Some(Call::To(0x1234)));
+        assert_eq!(
+            calls_at_end(&call, end, Memory::Own)[0],
+            Some(Call::To(0x1234))
+        );
     }
 
     #[test]
@@ -231,8 +248,8 @@ mod tests {
         stub.extend([0; 4]);
         stub.extend(target.to_le_bytes());
         let start = stub.as_ptr() as u64;
-        assert_eq!(through_stub(start), Some(target));
-        assert_eq!(through_stub(start + 1), None);
+        assert_eq!(through_stub(start, Memory::Own), Some(target));
+        assert_eq!(through_stub(start + 1, Memory::Own), None);
     }
 
     #[test]
@@ -276,7 +293,7 @@ mod tests {
             [0xff, 0x94, 0xc8, 0, 1, 0, 0],
         ] {
             assert_eq!(
-                calls_at_end(&call, END)[1],
+                calls_at_end(&call, END, Memory::Own)[1],
                 Some(Call::Somewhere),
                 "{call:x?}"
             );
@@ -292,7 +309,11 @@ mod tests {
             // jmp rel32
             [0x90, 0x90, 0xe9, 0, 0, 0, 0],
         ] {
-            assert_eq!(calls_at_end(&other, END), [None, None], "{other:x?}");
+            assert_eq!(
+                calls_at_end(&other, END, Memory::Own),
+                [None, None],
+                "{other:x?}"
+            );
         }
     }
 

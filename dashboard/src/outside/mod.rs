@@ -1,0 +1,294 @@
+//! Watches programs that know nothing of asyncwatch, from outside.
+//!
+//! The command's processes are looked at as an ancestor may look at its descendants:
+//! what the kernel tells of each thread, and the memory of its stack. Which stacks are
+//! polls follows from tokio's functions on them.
+//!
+//! ```text
+//!  tree ── which processes ──► watch ◄── accounts, stacks ── the kernel
+//!                               │  ▲
+//!              symbol tables ───┘  └─── pin: one poll until it ends
+//!                               │
+//!                            episodes ──► name ──► findings
+//! ```
+//!
+//! Why from outside and not by a library that is loaded into every program: static
+//! programs can be watched, nothing has to be built or shipped for the watched system,
+//! nothing of the program is changed, and a fault of ours is no fault of the program's.
+
+mod episode;
+mod follow;
+mod marks;
+mod name;
+mod pin;
+mod tree;
+mod watch;
+
+use std::{
+    collections::BTreeSet,
+    path::PathBuf,
+    sync::mpsc,
+    thread::{Builder, JoinHandle},
+    time::Duration,
+};
+
+use anyhow::Context;
+use asyncwatch_findings::{Coverage, Drop, Finding, Level, ProcessInfo, Totals};
+
+use self::{
+    name::{Named, Terms},
+    watch::{EPISODES_MAX, SharedMarks, Watch},
+};
+use crate::gather::{Gathered, OUTSIDE, Watched};
+
+/// A sampler at work.
+pub(crate) struct Sampler {
+    limit: Duration,
+    stop: mpsc::Sender<()>,
+    watch: JoinHandle<Outcome>,
+    names: JoinHandle<Named>,
+    symbols: JoinHandle<()>,
+}
+
+/// What came of it, but for the findings.
+#[derive(Debug, Default)]
+struct Outcome {
+    /// Programs that were looked at, tokio inside or not.
+    programs: Vec<Program>,
+    /// Executables that could not be looked at.
+    unwatched: BTreeSet<(PathBuf, Unwatched)>,
+    /// The longest time between two looks.
+    period: Duration,
+    /// Stacks that were taken.
+    stacks: u64,
+    /// Stacks that could not be taken: on a stack of their own making.
+    unread: u64,
+    /// Polls that could not be held on to.
+    not_held: u64,
+    /// Slow polls for which no room was left.
+    left_out: u64,
+}
+
+/// What one process ran.
+#[derive(Debug)]
+struct Program {
+    pid: u32,
+    exe: PathBuf,
+    threads: u64,
+    /// Of its executable first.
+    marks: Vec<SharedMarks>,
+}
+
+impl Program {
+    fn has_tokio(&self) -> bool {
+        let has = |marks: &SharedMarks| marks.get().is_some_and(|marks| marks.has_tokio);
+        self.marks.iter().any(has)
+    }
+
+    fn is_stripped(&self) -> bool {
+        let executable = self.marks.first().and_then(|marks| marks.get());
+        // Nobody expects the system's own programs to be watched.
+        !self.exe.starts_with("/usr") && executable.is_some_and(|marks| marks.stripped)
+    }
+}
+
+/// Why a program was not looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Unwatched {
+    /// The system does not allow it.
+    Denied,
+    /// It has no symbols to recognise tokio by.
+    Stripped,
+}
+
+/// What the sampler adds to a report.
+#[derive(Debug, Default)]
+pub(crate) struct FromOutside {
+    /// Programs with tokio that were looked at.
+    pub(crate) processes: Vec<Watched>,
+    /// Executables that could not be, with the reason, for people.
+    pub(crate) unwatched: Vec<String>,
+}
+
+impl Sampler {
+    /// Starts to watch the process `root` and all that it starts. Polls that take
+    /// `limit` or longer become findings of `level`. Programs that see all their tasks
+    /// themselves, and say so in `reports`, are left alone.
+    pub(crate) fn start(
+        root: u32,
+        reports: PathBuf,
+        limit: Duration,
+        level: Level,
+    ) -> anyhow::Result<Sampler> {
+        let (stop, stopped) = mpsc::channel();
+        let (marks_wanted, wanted) = mpsc::channel();
+        let (episodes, seen) = mpsc::sync_channel(EPISODES_MAX);
+        let spawn = |name: &str| Builder::new().name(name.to_owned());
+        let failed = "cannot start a thread";
+        let symbols = spawn("symbols")
+            .spawn(move || watch::read_tables(&wanted))
+            .context(failed)?;
+        let terms = Terms { limit, level };
+        let names = spawn("names")
+            .spawn(move || name::all(&seen, terms))
+            .context(failed)?;
+        let watch = Watch::new(root, reports, limit, marks_wanted, episodes);
+        let watch = spawn("sampler")
+            .spawn(move || watch.run(&stopped))
+            .context(failed)?;
+        Ok(Sampler {
+            limit,
+            stop,
+            watch,
+            names,
+            symbols,
+        })
+    }
+
+    /// Stops, and waits for the names of what was seen.
+    pub(crate) fn finish(self) -> FromOutside {
+        drop(self.stop);
+        let joined = (self.watch.join(), self.names.join(), self.symbols.join());
+        let (Ok(mut outcome), Ok(mut named), Ok(())) = joined else {
+            return FromOutside {
+                unwatched: vec!["the sampler failed: this is a bug in asyncwatch".to_owned()],
+                ..FromOutside::default()
+            };
+        };
+        let stripped = outcome
+            .programs
+            .iter()
+            .filter(|program| program.is_stripped());
+        let stripped = stripped.map(|program| (program.exe.clone(), Unwatched::Stripped));
+        outcome.unwatched.extend(stripped.collect::<Vec<_>>());
+        let processes = outcome
+            .programs
+            .iter()
+            .filter(|program| program.has_tokio())
+            .map(|program| Watched {
+                info: info(program, &outcome, self.limit),
+                findings: named.findings.remove(&program.pid).unwrap_or_default(),
+                totals: Totals {
+                    threads: program.threads,
+                    ..Totals::default()
+                },
+                ended: true,
+                reported: true,
+                ..Watched::default()
+            })
+            .collect();
+        let mut from_outside = FromOutside {
+            processes,
+            unwatched: outcome.unwatched.iter().map(unwatched).collect(),
+        };
+        if let Some(first) = from_outside.processes.first_mut() {
+            first.drops = drops(&outcome, &named);
+        }
+        from_outside
+    }
+}
+
+fn info(program: &Program, outcome: &Outcome, limit: Duration) -> ProcessInfo {
+    let name = program.exe.file_name().unwrap_or_default();
+    let period = humantime::format_duration(Duration::from_millis(
+        outcome.period.as_millis().max(1) as u64,
+    ));
+    ProcessInfo {
+        schema: 1,
+        pid: program.pid,
+        name: name.to_string_lossy().into_owned(),
+        exe: Some(program.exe.display().to_string()),
+        asyncwatch_version: env!("CARGO_PKG_VERSION").to_owned(),
+        timing: OUTSIDE.to_owned(),
+        max_poll_ms: limit.as_secs_f64() * 1e3,
+        coverage: vec![Coverage {
+            aspect: "outside".to_owned(),
+            covered: true,
+            detail: format!(
+                "watched from outside, every {period}: polls of tasks, of LocalSet and of block_on that block or compute"
+            ),
+        }],
+        ..ProcessInfo::default()
+    }
+}
+
+fn drops(outcome: &Outcome, named: &Named) -> Vec<Drop> {
+    let drop = |what: &str, count, detail: &str| Drop {
+        what: what.to_owned(),
+        count,
+        detail: detail.to_owned(),
+    };
+    [
+        drop(
+            "slow-poll-events",
+            outcome.left_out + named.left_out,
+            "more slow polls than could be named",
+        ),
+        drop(
+            "stacks",
+            outcome.unread + named.unclear,
+            "threads that slept on a stack that could not be followed to a poll",
+        ),
+        drop(
+            "captures",
+            outcome.not_held,
+            "busy threads that could not be looked at, because the system forbids ptrace or a debugger is attached",
+        ),
+    ]
+    .into_iter()
+    .filter(|drop| drop.count > 0)
+    .collect()
+}
+
+fn unwatched((exe, why): &(PathBuf, Unwatched)) -> String {
+    let exe = exe.display();
+    match why {
+        Unwatched::Denied => format!(
+            "{exe} could not be looked at: the system does not allow it (a setuid program, another user's, or a sandbox without ptrace)"
+        ),
+        Unwatched::Stripped => format!(
+            "{exe} could not be watched: it is stripped, and tokio is recognised by its symbols; set `strip = false` in its Cargo profile"
+        ),
+    }
+}
+
+impl FromOutside {
+    /// Adds what was seen from outside to what the programs told themselves. One that
+    /// sees all its tasks knows better; of another only those polls are added that it
+    /// has not told.
+    pub(crate) fn add_to(self, gathered: &mut Gathered) {
+        for mut process in self.processes {
+            let told = gathered
+                .processes
+                .iter_mut()
+                .find(|told| told.reported && told.info.pid == process.info.pid);
+            let Some(told) = told else {
+                gathered.processes.push(process);
+                continue;
+            };
+            if !sees_all_tasks(&told.info) {
+                let first_free = told.findings.keys().max().map_or(1, |last| last + 1);
+                process.findings.retain(|_, finding| {
+                    !told.findings.values().any(|known| is_same(known, finding))
+                });
+                let more = process.findings.into_values().zip(first_free..);
+                told.findings
+                    .extend(more.map(|(finding, id)| (id, Finding { id, ..finding })));
+            }
+        }
+        gathered.unwatched = self.unwatched;
+    }
+}
+
+fn sees_all_tasks(info: &ProcessInfo) -> bool {
+    let sees = |aspect: &Coverage| aspect.aspect == "spawned-tasks" && aspect.covered;
+    info.coverage.iter().any(sees)
+}
+
+fn is_same(one: &Finding, other: &Finding) -> bool {
+    let place = |finding: &Finding| {
+        let culprit = finding.culprit.as_ref()?;
+        Some((culprit.file.clone()?, culprit.line?))
+    };
+    one.fingerprint == other.fingerprint || (place(one).is_some() && place(one) == place(other))
+}

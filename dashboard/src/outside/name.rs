@@ -1,0 +1,188 @@
+//! Names for what was seen, and what it means: on a thread of its own, because the debug
+//! information of a large program takes a second to read.
+
+use std::{collections::BTreeMap, sync::mpsc, time::Duration};
+
+use asyncwatch_findings::{
+    Class, Code, Finding, Frame, Level, Mark, Scene, SourceFiles, Stack, TaskRef, display_name,
+    mark, mark_of, message, scene, trim,
+};
+use asyncwatch_stack::Objects;
+
+use super::episode::{Episode, Sample};
+use crate::gather;
+
+/// Places in one process with findings.
+const FINDINGS_MAX: u64 = 256;
+
+/// How findings are made.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Terms {
+    pub(super) limit: Duration,
+    pub(super) level: Level,
+}
+
+/// Findings by process, each with a number of its own; and how many polls more.
+#[derive(Debug, Default)]
+pub(super) struct Named {
+    pub(super) findings: BTreeMap<u32, BTreeMap<u64, Finding>>,
+    pub(super) left_out: u64,
+    /// Slow, and nobody can tell whether a poll of tokio: their stacks could not be
+    /// followed to the end.
+    pub(super) unclear: u64,
+}
+
+/// Names what comes, until nothing more does.
+pub(super) fn all(episodes: &mpsc::Receiver<Episode>, terms: Terms) -> Named {
+    let mut objects = Objects::new();
+    let mut named = Named::default();
+    while let Ok(episode) = episodes.recv() {
+        let complete = episode.samples.iter().all(|sample| sample.complete);
+        match finding(&episode, terms, &mut objects) {
+            Some(finding) => named.add(episode.pid, finding),
+            None if complete => {}
+            None => named.unclear += 1,
+        }
+    }
+    named
+}
+
+impl Named {
+    fn add(&mut self, pid: u32, mut finding: Finding) {
+        let findings = self.findings.entry(pid).or_default();
+        let new_id = findings.len() as u64 + 1;
+        let known = findings.values_mut().find(|known| is_same(known, &finding));
+        match known {
+            Some(known) => {
+                let (count, first) = (known.count + finding.count, known.first_unix_ns);
+                let id = known.id;
+                if finding.wall > known.wall {
+                    *known = finding;
+                } else {
+                    known.last_unix_ns = finding.last_unix_ns;
+                }
+                (known.id, known.count, known.first_unix_ns) = (id, count, first);
+            }
+            None if new_id <= FINDINGS_MAX => {
+                finding.id = new_id;
+                findings.insert(new_id, finding);
+            }
+            None => self.left_out += 1,
+        }
+    }
+}
+
+fn is_same(one: &Finding, other: &Finding) -> bool {
+    let line = |finding: &Finding| finding.culprit.as_ref().and_then(|frame| frame.line);
+    one.fingerprint == other.fingerprint && line(one) == line(other)
+}
+
+/// The finding that an episode makes, if it was one: the symbols alone may have
+/// promised a poll where the inlined functions show that it was none.
+fn finding(episode: &Episode, terms: Terms, objects: &mut Objects) -> Option<Finding> {
+    let (mut stacks, mut kind) = (Vec::new(), None);
+    for sample in &episode.samples {
+        let (frames, of) = named(sample, objects);
+        let Some(of) = of else { continue };
+        kind.get_or_insert(of);
+        add(&mut stacks, frames, sample.weight);
+    }
+    let kind = kind?;
+    stacks.sort_by_key(|stack: &Stack| std::cmp::Reverse(stack.weight));
+    let worker = format!("thread `{}`", episode.thread);
+    let time = episode.time;
+    let mut finding = Finding {
+        ongoing: episode.ongoing,
+        wall: Some(time.wall),
+        cpu: Some(time.cpu),
+        blocked: Some(time.blocked),
+        run_delay: Some(time.run_delay),
+        limit: Some(terms.limit),
+        class: Some(episode.class),
+        syscall: match episode.class {
+            Class::Cpu => None,
+            _ => (episode.samples.iter()).find_map(|sample| sample.syscall.clone()),
+        },
+        task: Some(TaskRef {
+            id: 0,
+            name: String::new(),
+            kind: kind.to_owned(),
+            spawned_at: None,
+        }),
+        worker: (!episode.thread.is_empty()).then_some(worker),
+        stacks,
+        ..Finding::new(Code::SlowPoll, terms.level, String::new(), episode.unix_ns)
+    };
+    finding.attribute(&SourceFiles);
+    if let Some(task) = &mut finding.task {
+        task.name = polled(&finding.stacks).unwrap_or_default();
+    }
+    finding.message = message::slow_poll(&message::SlowPoll {
+        task: finding
+            .task
+            .as_ref()
+            .filter(|task| !task.name.is_empty() || kind != "task"),
+        worker: finding.worker.as_deref(),
+        wall: time.wall,
+        limit: terms.limit,
+        class: finding.class,
+        ongoing: finding.ongoing,
+    });
+    finding.notes.push(
+        "seen from outside: it took at least this long, and its task is known by its code only"
+            .to_owned(),
+    );
+    let without_line = |frame: &Frame| frame.line.is_none();
+    if finding.culprit.as_ref().is_none_or(without_line) {
+        finding.notes.push(
+            "the program has no line tables: set `debug = \"line-tables-only\"` and `strip = false` in its Cargo profile to see lines and inlined functions".to_owned(),
+        );
+    }
+    Some(finding)
+}
+
+/// The outermost function of the user's that the task runs: what it is called by.
+fn polled(stacks: &[Stack]) -> Option<String> {
+    let frames = &stacks.first()?.frames;
+    let frame = frames.iter().rev().find(|frame| frame.user)?;
+    let name = display_name(&frame.function);
+    (name.contains("::")).then_some(name)
+}
+
+fn add(stacks: &mut Vec<Stack>, frames: Vec<Frame>, weight: Duration) {
+    match stacks.iter_mut().find(|stack| stack.frames == frames) {
+        Some(known) => known.weight += weight,
+        None => stacks.push(Stack {
+            weight,
+            frames,
+            seen: Vec::new(),
+        }),
+    }
+}
+
+/// The frames of a sample with their names, down to where the runtime began to poll, and
+/// what it polled; `None` if it was in no poll.
+fn named(sample: &Sample, objects: &mut Objects) -> (Vec<Frame>, Option<&'static str>) {
+    let mut frames: Vec<Frame> = sample
+        .frames
+        .iter()
+        .flat_map(|frame| gather::names::named(frame.clone(), objects))
+        .collect();
+    mark(&mut frames);
+    let marks: Vec<_> = frames.iter().map(mark_of_frame).collect();
+    let kind = match scene(&marks) {
+        Scene::Task { .. } => Some("task"),
+        Scene::Root { .. } => Some("block_on"),
+        Scene::MayBlock | Scene::Elsewhere => None,
+    };
+    trim(&mut frames);
+    (frames, kind)
+}
+
+/// Line tables name a closure by the module it is in: that it is somewhere in the
+/// runtime's does not say that it is the runtime's own work.
+fn mark_of_frame(frame: &Frame) -> Option<Mark> {
+    let own_name = frame.function.split('<').next().unwrap_or_default();
+    mark_of(&display_name(&frame.function))
+        .filter(|mark| *mark != Mark::Runtime || !own_name.contains("{closure#"))
+}

@@ -1,0 +1,260 @@
+//! One poll that is held on to until it ends.
+//!
+//! From outside nothing tells one poll from the next of the same task. So where a
+//! thread is seen in a poll that might last, a breakpoint is set at the address that the
+//! poll returns to: as long as it has not been reached, it is the same poll. The
+//! thread stands still for some ten microseconds when that is set, at the poll's end, and
+//! for each stack that is taken while it computes.
+
+use std::{
+    io,
+    time::{Duration, Instant},
+};
+
+use asyncwatch_findings::Scene;
+use asyncwatch_stack::{
+    Activity, RawStack,
+    outside::{Account, Process, Stop, Thread, Tracee},
+};
+
+use super::{episode::Sample, follow::Time};
+
+/// Most stacks that are taken of one poll.
+const SAMPLES_MAX: usize = 24;
+/// A thread that does not stop for so long is let go: it sleeps where nothing reaches it.
+const ASKED_TIME_MAX: Duration = Duration::from_secs(2);
+
+/// A poll and its thread.
+#[derive(Debug)]
+pub(super) struct Pin {
+    tracee: Tracee,
+    state: State,
+    asked_at: Instant,
+    base: Account,
+    base_at: Instant,
+    time: Time,
+    /// For how long it may have stood still because of us.
+    stopped: Duration,
+    pub(super) samples: Vec<Sample>,
+    sampled_at: Instant,
+    /// How often it was asleep when it was looked at.
+    sleeps: u32,
+    /// Every system call that it was seen in is a sleep: nobody else's doing.
+    pub(super) only_slept: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Asked to stop for the first time.
+    Entering,
+    Following,
+    /// Asked to stop for its stack.
+    Sampling,
+}
+
+/// How it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// It was in no poll, or not in one whose end can be seen.
+    NoPoll,
+    /// The poll has ended, or the thread has.
+    Ended,
+}
+
+impl Pin {
+    /// # Errors
+    ///
+    /// If the thread cannot be attached to.
+    pub(super) fn new(thread: &Thread, is_own_child: bool, now: Instant) -> io::Result<Pin> {
+        let mut tracee = Tracee::attach(thread, is_own_child)?;
+        tracee.ask();
+        Ok(Pin {
+            tracee,
+            state: State::Entering,
+            asked_at: now,
+            base: Account::default(),
+            base_at: now,
+            time: Time::default(),
+            stopped: Duration::ZERO,
+            samples: Vec::new(),
+            sampled_at: now,
+            sleeps: 0,
+            only_slept: true,
+        })
+    }
+
+    /// What has happened to it; to be called often.
+    pub(super) fn advance(
+        &mut self,
+        thread: &Thread,
+        process: &mut Process,
+        scene: impl Fn(&RawStack, &Process) -> Scene,
+    ) -> Option<Outcome> {
+        let stop = match self.tracee.happened() {
+            Some(stop) => stop,
+            None if self.is_deaf() => return Some(Outcome::Ended),
+            None => return None,
+        };
+        match (stop, self.state) {
+            (Stop::Gone, State::Entering) => Some(Outcome::NoPoll),
+            (Stop::Gone, _) => Some(Outcome::Ended),
+            (Stop::Breakpoint, _) => {
+                self.tracee.clear_breakpoint();
+                self.take_cpu(thread);
+                Some(Outcome::Ended)
+            }
+            (Stop::Asked, State::Entering) => {
+                let entered = self.enter(thread, process, scene);
+                self.tracee.go_on();
+                entered.is_none().then_some(Outcome::NoPoll)
+            }
+            (Stop::Asked, _) => {
+                if let Ok(stack) = self.tracee.stack(process) {
+                    self.sample(Sample::new(&stack, process));
+                }
+                self.tracee.go_on();
+                self.state = State::Following;
+                self.stopped += self.asked_at.elapsed();
+                None
+            }
+        }
+    }
+
+    fn is_deaf(&self) -> bool {
+        self.state != State::Following && self.asked_at.elapsed() > ASKED_TIME_MAX
+    }
+
+    fn enter(
+        &mut self,
+        thread: &Thread,
+        process: &mut Process,
+        scene: impl Fn(&RawStack, &Process) -> Scene,
+    ) -> Option<()> {
+        let stack = self.tracee.stack(process).ok()?;
+        let end = end_of_poll(&stack, scene(&stack, process))?;
+        self.base = thread.account()?;
+        self.tracee.set_breakpoint(end).ok()?;
+        self.samples.push(Sample::new(&stack, process));
+        self.state = State::Following;
+        self.base_at = Instant::now();
+        self.sampled_at = self.base_at;
+        Some(())
+    }
+
+    fn sample(&mut self, sample: Sample) {
+        let now = Instant::now();
+        if let Some(last) = self.samples.last_mut() {
+            last.weight += now.saturating_duration_since(self.sampled_at);
+        }
+        self.sampled_at = now;
+        if self.samples.len() < SAMPLES_MAX {
+            self.samples.push(sample);
+        }
+    }
+
+    fn take_cpu(&mut self, thread: &Thread) {
+        if let Some(account) = thread.account() {
+            self.time.cpu = account.cpu.saturating_sub(self.base.cpu);
+            self.time.run_delay = account.run_delay.saturating_sub(self.base.run_delay);
+        }
+    }
+
+    /// Looks how it gets on, and takes its stack from time to time; whether it may be
+    /// stopped for that.
+    pub(super) fn look(&mut self, thread: &Thread, process: &mut Process, period: Duration) {
+        if self.state != State::Following {
+            return;
+        }
+        let before = Instant::now();
+        let (account, activity) = (thread.account(), thread.activity());
+        let due = before.saturating_duration_since(self.sampled_at) >= self.sampling(period);
+        let Some(account) = account else { return };
+        self.time.cpu = account.cpu.saturating_sub(self.base.cpu);
+        self.time.run_delay = account.run_delay.saturating_sub(self.base.run_delay);
+        self.time.wall = before.saturating_duration_since(self.base_at);
+        match activity {
+            // The accounts of a thread that sleeps are complete.
+            Activity::Syscall(call) => {
+                self.sleeps += 1;
+                self.only_slept &= call.name().ends_with("nanosleep");
+                let asleep = self
+                    .time
+                    .wall
+                    .saturating_sub(self.time.cpu + self.time.run_delay + self.stopped);
+                if self.sleeps > 1 {
+                    self.time.blocked = self.time.blocked.max(asleep);
+                }
+                if (due || self.samples.iter().all(|sample| sample.syscall.is_none()))
+                    && let Ok(stack) = process.stack_of(thread)
+                {
+                    self.sample(Sample::new(&stack, process));
+                }
+            }
+            Activity::Running if due && self.samples.len() < SAMPLES_MAX => {
+                self.state = State::Sampling;
+                self.asked_at = Instant::now();
+                self.tracee.ask();
+            }
+            _ => {}
+        }
+    }
+
+    /// Sparser as it gets longer.
+    fn sampling(&self, period: Duration) -> Duration {
+        period * (1 + self.samples.len() as u32 / 4)
+    }
+
+    /// The time that is certain so far.
+    pub(super) fn time(&self) -> Time {
+        let wall = self.time.own() + self.time.run_delay;
+        Time {
+            wall: self.time.wall.max(wall),
+            ..self.time
+        }
+    }
+
+    /// Since when it has been held on to.
+    pub(super) fn since(&self) -> Instant {
+        self.base_at
+    }
+
+    /// The rest of the time belongs to the last stack.
+    pub(super) fn close(&mut self) {
+        let rest = self.sampled_at.elapsed();
+        if let Some(last) = self.samples.last_mut() {
+            last.weight += rest;
+        }
+    }
+}
+
+/// The address that the poll returns to: where the runtime's function that polls tasks
+/// was called from; in `block_on`, whose own loop does the polling, where it goes on.
+fn end_of_poll(stack: &RawStack, scene: Scene) -> Option<u64> {
+    match scene {
+        Scene::Task { at } => stack.addresses.get(at + 1),
+        Scene::Root { at } if at > 0 => stack.addresses.get(at),
+        _ => None,
+    }
+    .map(|address| address.raw())
+}
+
+#[cfg(test)]
+mod tests {
+    use asyncwatch_stack::{Address, How};
+
+    use super::*;
+
+    #[test]
+    fn a_poll_ends_where_the_runtime_goes_on() {
+        let stack = RawStack {
+            addresses: vec![Address::Exact(1), Address::Return(2), Address::Return(3)],
+            how: How::Signal,
+            complete: true,
+        };
+        assert_eq!(end_of_poll(&stack, Scene::Task { at: 1 }), Some(3));
+        assert_eq!(end_of_poll(&stack, Scene::Task { at: 2 }), None);
+        assert_eq!(end_of_poll(&stack, Scene::Root { at: 1 }), Some(2));
+        assert_eq!(end_of_poll(&stack, Scene::Root { at: 0 }), None);
+        assert_eq!(end_of_poll(&stack, Scene::MayBlock), None);
+    }
+}

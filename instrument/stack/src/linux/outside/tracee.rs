@@ -1,0 +1,302 @@
+//! A running thread of another process, stopped for a moment.
+//!
+//! By `ptrace`, attached with `PTRACE_SEIZE`, which sends no signal and stops nothing.
+//! All calls about one thread have to come from the thread that attached to it, and
+//! somebody has to call [`Tracee::happened`] often while it is attached: signals that
+//! arrive for it wait until then.
+//!
+//! Its kernel-side breakpoint is one of the processor's: no byte of the program changes.
+
+#![expect(unsafe_code, reason = "ptrace, and waiting for what it stops")]
+
+use super::super::arch::Interrupted;
+use super::process::Process;
+use super::thread::Thread;
+use crate::{CaptureError, RawStack};
+use std::time::{Duration, Instant};
+use std::{io, mem, ptr, thread};
+
+/// How long [`Tracee`]'s drop tries to detach.
+const DETACH_TIME_MAX: Duration = Duration::from_millis(500);
+const NAP: Duration = Duration::from_micros(50);
+
+/// A thread that is attached to. Detached from when dropped.
+#[derive(Debug)]
+pub struct Tracee {
+    tid: u32,
+    state: State,
+    /// Its process's parent is this process: its end is for others to wait for.
+    is_own_child: bool,
+    breakpoint: Option<u64>,
+    /// It was asked to stop, and has not yet.
+    asked: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Running,
+    /// It stands still until it is told to go on.
+    Stopped,
+    Gone,
+}
+
+/// Why a thread stopped, or that it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// It was asked to.
+    Asked,
+    /// It came to the breakpoint.
+    Breakpoint,
+    /// It has ended, or is no longer ours.
+    Gone,
+}
+
+impl Tracee {
+    /// Attaches to `thread`, which goes on running. `is_own_child`: its process was
+    /// started by this one.
+    ///
+    /// # Errors
+    ///
+    /// If the system does not allow it, or a debugger is attached already.
+    pub fn attach(thread: &Thread, is_own_child: bool) -> io::Result<Tracee> {
+        let tid = thread.tid();
+        trace(libc::PTRACE_SEIZE, tid, 0, 0)?;
+        Ok(Tracee {
+            tid,
+            state: State::Running,
+            is_own_child: is_own_child && thread.is_main(),
+            breakpoint: None,
+            asked: false,
+        })
+    }
+
+    /// Asks it to stop: [`Tracee::happened`] tells when it has.
+    ///
+    /// Must not be asked of a thread that sleeps in `epoll_wait` or in a call on a
+    /// socket with a time limit: those would return early.
+    pub fn ask(&mut self) {
+        if self.state == State::Running && !self.asked {
+            match trace(libc::PTRACE_INTERRUPT, self.tid, 0, 0) {
+                Ok(()) => self.asked = true,
+                Err(_) => self.state = State::Gone,
+            }
+        }
+    }
+
+    /// What has happened to it; `None` if nothing. After [`Stop::Asked`] and
+    /// [`Stop::Breakpoint`] it stands still until [`Tracee::go_on`]. Signals that came
+    /// for it are delivered on the way.
+    pub fn happened(&mut self) -> Option<Stop> {
+        loop {
+            match self.state {
+                State::Gone => return Some(Stop::Gone),
+                State::Stopped => return None,
+                State::Running => {}
+            }
+            match self.wait()? {
+                Event::Interrupted => {
+                    self.state = State::Stopped;
+                    if mem::take(&mut self.asked) {
+                        return Some(Stop::Asked);
+                    }
+                    self.go_on();
+                }
+                // Stopped as a whole by somebody else: it stays so, and we listen.
+                Event::GroupStopped => {
+                    let _ = trace(libc::PTRACE_LISTEN, self.tid, 0, 0);
+                }
+                Event::Signal(signal) => {
+                    if signal == libc::SIGTRAP && self.breakpoint.is_some() && self.was_breakpoint()
+                    {
+                        self.state = State::Stopped;
+                        return Some(Stop::Breakpoint);
+                    }
+                    self.resume(signal);
+                }
+                Event::Ended => self.state = State::Gone,
+            }
+        }
+    }
+
+    /// Its stack, while it stands still.
+    ///
+    /// # Errors
+    ///
+    /// If it does not, or its memory cannot be read.
+    pub fn stack(&self, process: &mut Process) -> Result<RawStack, CaptureError> {
+        process.stack_at(self.tid, self.registers()?)
+    }
+
+    /// Lets it run again.
+    pub fn go_on(&mut self) {
+        if self.state == State::Stopped {
+            self.resume(0);
+        }
+    }
+
+    fn resume(&mut self, signal: i32) {
+        self.state = match trace(libc::PTRACE_CONT, self.tid, 0, signal as u64) {
+            Ok(()) => State::Running,
+            Err(_) => State::Gone,
+        };
+    }
+
+    /// Makes it stop when it comes to `address`; while it stands still.
+    ///
+    /// # Errors
+    ///
+    /// Where the processor or a virtual machine has no breakpoints to give.
+    pub fn set_breakpoint(&mut self, address: u64) -> io::Result<()> {
+        breakpoint::set(self.tid, address)?;
+        self.breakpoint = Some(address);
+        Ok(())
+    }
+
+    /// The opposite; while it stands still.
+    pub fn clear_breakpoint(&mut self) {
+        if self.breakpoint.take().is_some() {
+            // Fails only if the thread is gone.
+            let _ = breakpoint::clear(self.tid);
+        }
+    }
+
+    fn was_breakpoint(&self) -> bool {
+        // SAFETY: a structure of integers and pointers, all of which may be zero.
+        let mut info: libc::siginfo_t = unsafe { mem::zeroed() };
+        let told = trace(libc::PTRACE_GETSIGINFO, self.tid, 0, (&raw mut info) as u64);
+        told.is_ok() && info.si_code == libc::TRAP_HWBKPT
+    }
+
+    fn registers(&self) -> Result<Interrupted, CaptureError> {
+        if self.state != State::Stopped {
+            return Err(CaptureError::Moved);
+        }
+        // SAFETY: a structure of integers.
+        let mut registers: libc::user_regs_struct = unsafe { mem::zeroed() };
+        let mut parts = libc::iovec {
+            iov_base: (&raw mut registers).cast(),
+            iov_len: mem::size_of_val(&registers),
+        };
+        trace(
+            libc::PTRACE_GETREGSET,
+            self.tid,
+            libc::NT_PRSTATUS as u64,
+            (&raw mut parts) as u64,
+        )
+        .map_err(|_| CaptureError::Gone)?;
+        Ok(Interrupted::from_user(&registers))
+    }
+
+    /// What happened first of what has not been told yet.
+    fn wait(&mut self) -> Option<Event> {
+        // SAFETY: a structure of integers and pointers, all of which may be zero.
+        let mut info: libc::siginfo_t = unsafe { mem::zeroed() };
+        let mut flags = libc::WSTOPPED | libc::WNOHANG | libc::__WALL;
+        if !self.is_own_child {
+            // Otherwise whoever waits for the process would never hear of its end.
+            flags |= libc::WEXITED;
+        }
+        // SAFETY: `info` is writable.
+        let waited = unsafe { libc::waitid(libc::P_PID, self.tid, &raw mut info, flags) };
+        if waited != 0 {
+            return Some(Event::Ended);
+        }
+        // SAFETY: the call filled in these fields, or left them zero.
+        let (pid, status) = unsafe { (info.si_pid(), info.si_status()) };
+        if pid == 0 {
+            return None;
+        }
+        Some(match info.si_code {
+            libc::CLD_TRAPPED | libc::CLD_STOPPED => match (status >> 8, status & 0xff) {
+                (libc::PTRACE_EVENT_STOP, libc::SIGTRAP) => Event::Interrupted,
+                (libc::PTRACE_EVENT_STOP, _) => Event::GroupStopped,
+                (0, signal) => Event::Signal(signal),
+                _ => Event::Signal(0),
+            },
+            _ => Event::Ended,
+        })
+    }
+}
+
+enum Event {
+    Interrupted,
+    GroupStopped,
+    Signal(i32),
+    Ended,
+}
+
+impl Drop for Tracee {
+    /// Detaching needs a thread that stands still. One that sleeps where it cannot be
+    /// interrupted is left attached after a while; the kernel detaches it when the
+    /// attaching thread ends.
+    fn drop(&mut self) {
+        let begun = Instant::now();
+        self.ask();
+        while self.state == State::Running && begun.elapsed() < DETACH_TIME_MAX {
+            match self.happened() {
+                Some(_) => {}
+                None => thread::sleep(NAP),
+            }
+        }
+        if self.state == State::Stopped {
+            self.clear_breakpoint();
+            let _ = trace(libc::PTRACE_DETACH, self.tid, 0, 0);
+        }
+    }
+}
+
+fn trace(request: libc::c_uint, tid: u32, address: u64, data: u64) -> io::Result<()> {
+    // SAFETY: of the requests made here, those that write to our memory get a pointer
+    // to a structure of the kind they fill in, which lives longer than the call.
+    let result = unsafe {
+        libc::ptrace(
+            request,
+            tid as libc::pid_t,
+            ptr::without_provenance_mut::<libc::c_void>(address as usize),
+            ptr::with_exposed_provenance_mut::<libc::c_void>(data as usize),
+        )
+    };
+    match result {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod breakpoint {
+    //! Debug register 0 holds the address; the lowest bit of register 7 turns it on,
+    //! and zeros in its upper half say "when executed". Intel, Software Developer's
+    //! Manual, volume 3, "Debug Registers".
+
+    use std::io;
+    use std::mem::offset_of;
+
+    const ENABLED: u64 = 1;
+
+    pub(super) fn set(tid: u32, address: u64) -> io::Result<()> {
+        write(tid, 0, address)?;
+        write(tid, 7, ENABLED)
+    }
+
+    pub(super) fn clear(tid: u32) -> io::Result<()> {
+        write(tid, 7, 0)
+    }
+
+    fn write(tid: u32, register: usize, value: u64) -> io::Result<()> {
+        let place = offset_of!(libc::user, u_debugreg) + register * size_of::<u64>();
+        super::trace(libc::PTRACE_POKEUSER, tid, place as u64, value)
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+mod breakpoint {
+    use std::io;
+
+    pub(super) fn set(_: u32, _: u64) -> io::Result<()> {
+        Err(io::Error::from(io::ErrorKind::Unsupported))
+    }
+
+    pub(super) fn clear(_: u32) -> io::Result<()> {
+        Ok(())
+    }
+}
