@@ -4,6 +4,8 @@
 //! comments `// CULPRIT` in them mark the lines that must be named. `asyncwatch` is
 //! built here too, from the same code as the command that users install.
 
+mod schema;
+
 use std::{
     env, fs,
     path::{Path, PathBuf},
@@ -126,6 +128,7 @@ impl Check {
             .expect("asyncwatch runs");
         let text = fs::read_to_string(&report).ok();
         let json = text.map(|text| serde_json::from_str(&text).expect("the report is JSON"));
+        json.iter().for_each(schema::check);
         // It may never have been written.
         let _ = fs::remove_file(&report);
         Checked {

@@ -19,6 +19,9 @@ use super::{Group, Report, Standing, Verdict, summary, text::clean};
 /// Findings that are shown in full.
 const DETAILED_MAX: usize = 200;
 
+/// Of these, how many with their stacks.
+const GRAPHS_MAX: usize = 40;
+
 /// The page.
 pub(super) fn html(report: &Report) -> String {
     page(report, &SourceFiles).into_string()

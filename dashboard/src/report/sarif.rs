@@ -11,7 +11,7 @@ use asyncwatch_findings::{
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{Group, Report, Roots, Standing, text::clean};
+use super::{Group, Report, Roots, Standing, Verdict, summary, text::clean};
 use crate::explain;
 
 const SCHEMA: &str =
@@ -65,11 +65,20 @@ fn rule(code: Code) -> Value {
 }
 
 fn invocation(report: &Report) -> Value {
+    let saw = !matches!(
+        report.verdict(),
+        Verdict::NothingReported | Verdict::NothingPolled
+    );
     let mut invocation = json!({
         // Of the tool, which did its work whatever it found.
-        "executionSuccessful": true,
+        "executionSuccessful": saw,
         "commandLine": report.command.join(" "),
     });
+    if !saw {
+        let message = summary::plain(report);
+        invocation["toolExecutionNotifications"] =
+            json!([{"level": "error", "message": {"text": message}}]);
+    }
     if let Some(code) = report.ending.exit_code() {
         invocation["exitCode"] = code.into();
     }

@@ -8,7 +8,7 @@ use asyncwatch_findings::{
 };
 use maud::{Markup, html};
 
-use super::{badge, flame, place, prose};
+use super::{GRAPHS_MAX, badge, flame, place, prose};
 use crate::report::{Group, Report, Standing, text::clean};
 
 /// Lines of source above and below the culprit's.
@@ -37,7 +37,8 @@ pub(super) fn card(at: usize, group: &Group, report: &Report, source: &dyn ReadS
                     p.help { b { "help" } " " (prose(help)) }
                 }
                 (facts(group, report))
-                (flame::graph(finding, report))
+                @if at < GRAPHS_MAX { (flame::graph(finding, report)) }
+                @else { p.note { "The stacks of findings from here on are in the JSON report only." } }
                 @for note in &group.with_notes().notes { p.note { (prose(note)) } }
             }
         }

@@ -12,8 +12,9 @@ use maud::{Markup, html};
 use super::place;
 use crate::report::{Report, text::clean};
 
-/// Boxes of one graph; a graph of distinct deep stacks has a few hundred.
-const BOXES_MAX: usize = 4_000;
+/// Boxes of one graph; a graph of distinct deep stacks has a few hundred. With
+/// [`GRAPHS_MAX`](super::GRAPHS_MAX) graphs a page stays below 20 MiB.
+const BOXES_MAX: usize = 1_500;
 
 /// Calls on top of each other.
 const DEPTH_MAX: usize = 200;

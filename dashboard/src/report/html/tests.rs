@@ -212,3 +212,36 @@ fn a_page_without_findings_is_whole() {
     assert!(all(&page, "#findings, #places, #timeline").is_empty());
     assert!(!all(&page, ".coverage li").is_empty());
 }
+
+#[test]
+fn a_page_of_many_findings_stays_small() {
+    use std::time::Duration;
+
+    use asyncwatch_findings::{Finding, Stack};
+
+    let mut report = everything();
+    let deep = |stack: u64| Stack {
+        weight: Duration::from_millis(1),
+        frames: (0..100)
+            .map(|depth| Frame {
+                function: format!("app::of_{stack}::at_{depth}"),
+                ..Frame::default()
+            })
+            .collect(),
+        ..Stack::default()
+    };
+    let group = report.groups[0].clone();
+    report.groups = (0..2_000)
+        .map(|id| {
+            let mut group = group.clone();
+            group.finding = Finding {
+                stacks: (0..16).map(deep).collect(),
+                fingerprint: format!("{id:016x}"),
+                ..group.finding
+            };
+            group
+        })
+        .collect();
+    let page = page(&report, &source).into_string();
+    assert!(page.len() < 25 << 20, "{}", page.len());
+}

@@ -274,6 +274,20 @@ fn sarif_places_results_in_the_repository() {
     }
 }
 
+#[test]
+fn sarif_of_nothing_watched_is_no_success() {
+    let written = sarif::sarif(&super::report(Vec::new())).expect("serialisable");
+    let document: Value = serde_json::from_str(&written).expect("JSON");
+    let invocation = &document["runs"][0]["invocations"][0];
+    assert_eq!(invocation["executionSuccessful"], false);
+    let message = &invocation["toolExecutionNotifications"][0]["message"]["text"];
+    let message = message.as_str().expect("a text");
+    assert!(
+        message.starts_with("no watched process reported\n"),
+        "{message}"
+    );
+}
+
 fn read_junit(report: &Report) -> junit_parser::TestSuites {
     let xml = junit::junit(report).expect("serialisable");
     quick_junit::Report::deserialize_from_str(&xml).expect("JUnit");
