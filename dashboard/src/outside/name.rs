@@ -56,15 +56,20 @@ impl Named {
             Some(known) => {
                 let (count, first) = (known.count + finding.count, known.first_unix_ns);
                 let id = known.id;
+                let newest = finding.as_occurrence();
+                let occurrences = std::mem::take(&mut known.occurrences);
                 if finding.wall > known.wall {
                     *known = finding;
                 } else {
                     known.last_unix_ns = finding.last_unix_ns;
                 }
                 (known.id, known.count, known.first_unix_ns) = (id, count, first);
+                known.occurrences = occurrences;
+                known.note_occurrence(newest);
             }
             None if new_id <= FINDINGS_MAX => {
                 finding.id = new_id;
+                finding.note_occurrence(finding.as_occurrence());
                 findings.insert(new_id, finding);
             }
             None => self.left_out += 1,

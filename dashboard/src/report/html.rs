@@ -129,8 +129,11 @@ fn tiles(report: &Report) -> Markup {
                 (tile("known", "known", count(Standing::Known)))
             }
             (tile("", "longest poll", longest.map_or("–".to_owned(), humanise)))
-            (tile("", "polls", grouped(totals.polls)))
-            (tile("", "tasks", grouped(totals.tasks)))
+            // Programs that are watched from outside cannot tell.
+            @if totals.polls > 0 {
+                (tile("", "polls", grouped(totals.polls)))
+                (tile("", "tasks", grouped(totals.tasks)))
+            }
             (tile("", "processes", report.processes.len().to_string()))
         }
     }
@@ -334,8 +337,11 @@ fn processes(report: &Report) -> Markup {
                         tr {
                             td { code { (clean(&info.name)) } }
                             td.number data-sort=(info.pid) { (info.pid) }
-                            td.number data-sort=(process.totals.polls) { (grouped(process.totals.polls)) }
-                            td.number data-sort=(process.totals.tasks) { (grouped(process.totals.tasks)) }
+                            @for number in [process.totals.polls, process.totals.tasks] {
+                                td.number data-sort=(number) {
+                                    @if process.is_outside() { "–" } @else { (grouped(number)) }
+                                }
+                            }
                             td.number data-sort=(process.totals.threads) { (process.totals.threads) }
                             td.number data-sort=(info.max_poll_ms) { (humanise(limit.unwrap_or_default())) }
                             td {

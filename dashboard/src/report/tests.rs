@@ -267,7 +267,7 @@ fn json_has_exactly_the_documented_fields() {
         (
             &document,
             expect![
-                "auto_limit baseline command coverage directory dropped dropped_details findings processes repository schema tool unused_allows verdict"
+                "auto_limit baseline command coverage directory dropped dropped_details findings processes repository schema tool unused_allows unwatched verdict"
             ],
         ),
         (&document["tool"], expect!["name version"]),
