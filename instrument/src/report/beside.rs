@@ -17,7 +17,7 @@ use crate::{
 /// Lines told beside the first.
 const LINES_MAX: usize = 2;
 /// Of the poll's own time, such a line took one part in so many, or more.
-const PART_MIN: u32 = 5;
+const PART_MIN: u32 = 10;
 /// Looks that found it at work: one alone may stand for more time than was spent there.
 const LOOKS_MIN: usize = 2;
 
