@@ -1,8 +1,9 @@
 //! Other lines that were slow in the same poll.
 //!
 //! A poll is told by the line that took most of its time. Whoever mends that one only
-//! meets the next: a line beside it that alone reaches the limit, and takes a good part
-//! of the poll, is a finding of its own.
+//! meets the next: a line that alone reaches the limit before or after it, and takes a
+//! good part of the poll, is a finding of its own. Lines of one loop take turns, and are
+//! one.
 
 use std::time::Duration;
 
@@ -18,6 +19,9 @@ use crate::{
 const LINES_MAX: usize = 2;
 /// Of the poll's own time, such a line took one part in so many, or more.
 const PART_MIN: u32 = 10;
+/// Of the looks between its first and its last one, one in so many may have found another
+/// line at work.
+const OTHERS_MAX: usize = 10;
 /// Looks that found it at work: one alone may stand for more time than was spent there.
 const LOOKS_MIN: usize = 2;
 
@@ -33,7 +37,8 @@ pub(super) fn lines(report: &PollReport, episode: &Episode, main: &Finding) -> V
     let mut told = main.culprit.clone();
     while let Some(culprit) = told.take().filter(|_| others.len() < LINES_MAX) {
         rest.retain(|seen| !has(&seen.stack, &culprit));
-        if let Some(other) = of_stacks(&rest, report, main).filter(|other| other.own() >= least) {
+        let other = of_stacks(&rest, episode, report, main);
+        if let Some(other) = other.filter(|other| other.own() >= least) {
             told = other.finding.culprit.clone();
             others.push(other.finding);
         }
@@ -57,7 +62,12 @@ impl Other {
     }
 }
 
-fn of_stacks(rest: &[&Seen], report: &PollReport, main: &Finding) -> Option<Other> {
+fn of_stacks(
+    rest: &[&Seen],
+    episode: &Episode,
+    report: &PollReport,
+    main: &Finding,
+) -> Option<Other> {
     let all: Vec<Stack> = rest.iter().map(|seen| seen.stack.clone()).collect();
     let culprit = Finding {
         stacks: all,
@@ -68,8 +78,12 @@ fn of_stacks(rest: &[&Seen], report: &PollReport, main: &Finding) -> Option<Othe
         .iter()
         .filter(|seen| has(&seen.stack, &culprit))
         .collect();
-    let looks: usize = here.iter().map(|seen| seen.stack.seen.len()).sum();
-    if looks < LOOKS_MIN || culprit.line.is_none() {
+    let looks: Vec<u32> = here
+        .iter()
+        .flat_map(|seen| &seen.stack.seen)
+        .copied()
+        .collect();
+    if looks.len() < LOOKS_MIN || culprit.line.is_none() || !is_a_phase(&looks, &episode.stacks) {
         return None;
     }
     let time = |called: bool| -> Duration {
@@ -112,6 +126,18 @@ fn of_stacks(rest: &[&Seen], report: &PollReport, main: &Finding) -> Option<Othe
         finding: Finding { message, ..finding },
         class,
     })
+}
+
+/// Whether hardly anything else was seen between the first and the last of `looks`.
+fn is_a_phase(looks: &[u32], all: &[Seen]) -> bool {
+    let (Some(first), Some(last)) = (looks.iter().min(), looks.iter().max()) else {
+        return false;
+    };
+    let meanwhile = all
+        .iter()
+        .flat_map(|seen| &seen.stack.seen)
+        .filter(|look| (first..=last).contains(look));
+    (meanwhile.count() - looks.len()) * OTHERS_MAX <= looks.len()
 }
 
 fn attributed(mut finding: Finding) -> Finding {
@@ -174,6 +200,17 @@ mod tests {
         );
         assert!(has(&inner.stack, &frame("app::outer", 9)));
         assert!(!has(&inner.stack, &frame("app::outer", 10)));
+    }
+
+    #[test]
+    fn lines_that_take_turns_are_no_phases() {
+        let all = [
+            seen(9, &[0, 1, 2, 6, 7], vec![frame("app::load", 5)]),
+            seen(9, &[3, 4, 5], vec![frame("app::load", 6)]),
+        ];
+        assert!(is_a_phase(&[3, 4, 5], &all));
+        assert!(!is_a_phase(&[0, 1, 2, 6, 7], &all));
+        assert!(!is_a_phase(&[], &all));
     }
 
     #[test]
