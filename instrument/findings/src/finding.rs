@@ -223,7 +223,8 @@ pub struct Frame {
 /// A stack and how much of the time it stands for.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Stack {
-    /// How long the poll is taken to have been in this stack.
+    /// How long the poll is taken to have been in this stack, without what the machine
+    /// withheld.
     #[serde(rename = "weight_ms", with = "ms")]
     pub weight: Duration,
     /// Innermost first; inlined functions are frames of their own.

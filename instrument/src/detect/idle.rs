@@ -1,5 +1,5 @@
-//! Since when tasks have been idle, told without a mark on the poll path: a task whose
-//! count of polls is the same in two looks was not polled between them.
+//! Since when tasks have been idle: since the end of their last poll or, where polls are
+//! not timed, since the first look that found as many of them as the one after.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -62,7 +62,11 @@ impl Idle {
                 self.0.resize(index + 1, Seen::default());
             }
             let active = task.is_woken() || polled_now.contains(&id);
-            self.0[index].update(id, task.polls(), active, now);
+            let polls = task.polls();
+            self.0[index].update(id, polls, active, now);
+            if let Some(end) = task.last_end().filter(|_| !active && task.polls() == polls) {
+                self.0[index].since = end.min(now);
+            }
             if let Some(site) = task.site() {
                 *living.entry(site.id).or_default() += 1;
             }

@@ -384,7 +384,7 @@ impl Slot {
         self.last_end.store(end, Relaxed);
         self.busy.store(self.busy.load(Relaxed) + ticks, Relaxed);
         if let Some(task) = task {
-            task.record_poll(clock::to_ns(ticks));
+            task.record_poll(clock::to_ns(ticks), end);
             if ticks >= settings::limit_ticks() {
                 self.slow_end(task, self.published.own(sequence), end);
             }
@@ -571,7 +571,7 @@ impl Slot {
             let whole = !self.ends_again();
             if settings::exact() {
                 if whole {
-                    task.record_poll(clock::to_ns(ticks));
+                    task.record_poll(clock::to_ns(ticks), end);
                 }
                 if end.saturating_sub(own.start) >= settings::limit_ticks() {
                     self.slow_end(task, own, end);

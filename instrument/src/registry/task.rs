@@ -98,6 +98,8 @@ pub(crate) struct Task {
     busy_ns: AtomicU64,
     longest_ns: AtomicU64,
     scheduled_ns: AtomicU64,
+    /// When its last poll ended, in ticks; 0 where polls are not timed, and before it.
+    last_end: AtomicU64,
     /// When it was woken, in ticks; 0 while no wake is known.
     woken: AtomicU64,
     /// tokio's own number of it, where `id` is one of ours; 0 if not known.
@@ -159,6 +161,7 @@ impl Task {
             busy_ns: AtomicU64::new(0),
             longest_ns: AtomicU64::new(0),
             scheduled_ns: AtomicU64::new(0),
+            last_end: AtomicU64::new(0),
             woken: AtomicU64::new(0),
             tokio_id: AtomicU64::new(0),
             kind: AtomicU8::new(0),
@@ -192,6 +195,7 @@ impl Task {
             &self.busy_ns,
             &self.longest_ns,
             &self.scheduled_ns,
+            &self.last_end,
             &self.woken,
             &self.tokio_id,
         ] {
@@ -308,10 +312,16 @@ impl Task {
         self.polls.store(self.polls.load(Relaxed) + 1, Relaxed);
     }
 
-    /// Counts a poll that took `ns`.
+    /// When its last poll ended, where that is known.
+    pub(crate) fn last_end(&self) -> Option<Ticks> {
+        Some(self.last_end.load(Relaxed)).filter(|&end| end != 0)
+    }
+
+    /// Counts a poll that took `ns`, up to `end`.
     #[inline]
-    pub(crate) fn record_poll(&self, ns: u64) {
+    pub(crate) fn record_poll(&self, ns: u64, end: Ticks) {
         self.count_poll();
+        self.last_end.store(end, Relaxed);
         self.busy_ns.store(self.busy_ns.load(Relaxed) + ns, Relaxed);
         if ns > self.longest_ns.load(Relaxed) {
             self.longest_ns.store(ns, Relaxed);
@@ -418,8 +428,9 @@ mod tests {
             parent: 3,
             runtime: 0,
         });
-        task.record_poll(300);
-        task.record_poll(5_000);
+        task.record_poll(300, 1_000);
+        task.record_poll(5_000, 9_000);
+        assert_eq!(task.last_end(), Some(9_000));
         let row = task.row().expect("alive");
         assert_eq!((row.id, row.parent, row.polls), (7, 3, 2));
         assert_eq!((row.busy_ns, row.longest_ns), (5_300, 5_000));

@@ -101,8 +101,8 @@ fn of_stacks(
     let wall = in_calls + computing;
     let finding = attributed(Finding {
         wall: Some(wall),
-        cpu: Some(part(report.verdict.cpu, computing, main)),
-        blocked: Some(part(report.verdict.blocked, in_calls, main)),
+        cpu: Some(computing.min(report.verdict.cpu)),
+        blocked: Some(in_calls.min(report.verdict.blocked)),
         run_delay: None,
         class: Some(class),
         syscall: telling.and_then(|seen| seen.syscall.clone()),
@@ -145,18 +145,6 @@ fn attributed(mut finding: Finding) -> Finding {
     finding
 }
 
-/// What the machine withheld is spread evenly over the poll: of `own`, no more than the
-/// part of the poll that `seen` is.
-fn part(own: Duration, seen: Duration, main: &Finding) -> Duration {
-    let wall = main.wall.unwrap_or_default();
-    if wall.is_zero() {
-        return Duration::ZERO;
-    }
-    let fair = (main.cpu.unwrap_or_default() + main.blocked.unwrap_or_default())
-        .mul_f64((seen.as_secs_f64() / wall.as_secs_f64()).min(1.0));
-    fair.min(own)
-}
-
 /// Whether the line of `culprit` is on the stack.
 fn has(stack: &Stack, culprit: &Frame) -> bool {
     let same =
@@ -166,8 +154,6 @@ fn has(stack: &Stack, culprit: &Frame) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use asyncwatch_findings::{Code, Level};
-
     use super::*;
 
     fn frame(function: &str, line: u32) -> Frame {
@@ -211,21 +197,5 @@ mod tests {
         assert!(is_a_phase(&[3, 4, 5], &all));
         assert!(!is_a_phase(&[0, 1, 2, 6, 7], &all));
         assert!(!is_a_phase(&[], &all));
-    }
-
-    #[test]
-    fn what_the_machine_withheld_is_nobodys() {
-        let main = Finding {
-            wall: Some(Duration::from_millis(400)),
-            cpu: Some(Duration::from_millis(100)),
-            blocked: Some(Duration::ZERO),
-            ..Finding::new(Code::SlowPoll, Level::Warn, "", 0)
-        };
-        let half = part(
-            Duration::from_millis(100),
-            Duration::from_millis(200),
-            &main,
-        );
-        assert_eq!(half, Duration::from_millis(50));
     }
 }

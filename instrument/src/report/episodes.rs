@@ -146,7 +146,7 @@ impl Episode {
         self.samples += 1;
         let new = Seen {
             stack: Stack {
-                weight: sample.weight,
+                weight: sample.own,
                 frames,
                 seen: vec![number],
             },
@@ -204,6 +204,7 @@ mod tests {
     fn sample(ms: u64) -> Sample {
         Sample {
             weight: Duration::from_millis(ms),
+            own: Duration::from_millis(ms),
             stack: RawStack {
                 addresses: Vec::new(),
                 how: How::Signal,

@@ -28,6 +28,8 @@ const SAMPLES_MAX: usize = 64;
 const DENSE: usize = 48;
 /// After four times the limit, each sample waits for this part more of the time so far.
 const SPARSER: u32 = 8;
+/// A stack that could not be taken is tried again after this part of that time.
+const SOONER: u32 = 4;
 /// Searches for the holder of the lock that a poll waits for.
 const SEARCHES_MAX: u8 = 6;
 
@@ -36,6 +38,8 @@ const SEARCHES_MAX: u8 = 6;
 pub(crate) struct Sample {
     /// The time it stands for, from the sample before to this one.
     pub(crate) weight: Duration,
+    /// That without what the machine withheld.
+    pub(crate) own: Duration,
     pub(crate) stack: RawStack,
     /// The system call it slept in, with its object.
     pub(crate) syscall: Option<String>,
@@ -117,7 +121,11 @@ pub(super) struct Episode {
     next_sample: Duration,
     next_report: Duration,
     reported: bool,
-    last_sample_at: Duration,
+    last_sample: Moment,
+    /// The last sample, if no nested poll was going on.
+    newest: Option<Sample>,
+    /// Since then a stack could not be taken.
+    missed: bool,
     /// Whether it was found asleep, itself or in a nested poll that is part of it.
     seen_asleep: bool,
     looks: Looks,
@@ -225,7 +233,9 @@ impl Episode {
             next_sample: limit / 2,
             next_report: limit,
             reported: false,
-            last_sample_at: Duration::ZERO,
+            last_sample: Moment::default(),
+            newest: None,
+            missed: false,
             seen_asleep: false,
             looks: Looks::default(),
             held_by: None,
@@ -323,8 +333,13 @@ impl Episode {
             glance.ask(ASK_END);
         }
         self.settle(&inner.origins);
+        let base = if self.dated { self.base } else { level.base };
         if !inner.has_nobody {
-            self.sample(&seen, inner, held, glance);
+            let now = Moment {
+                held,
+                own: own_time(held, is_innermost, base, seen.usage),
+            };
+            self.sample(&seen, inner, now, glance);
         }
         if let Some(tasks) = runtimes::queued(seen.info.runtime(), seen.info.worker()) {
             self.queue.see(held, tasks);
@@ -333,7 +348,6 @@ impl Episode {
             // It ended while we looked: what was read may be another poll's.
             return None;
         }
-        let base = if self.dated { self.base } else { level.base };
         let (usage, asleep) = if is_innermost {
             (seen.usage?, is_asleep(seen.activity))
         } else {
@@ -372,9 +386,10 @@ impl Episode {
         }
     }
 
-    fn sample(&mut self, seen: &Seen, inner: &Inner, held: Duration, glance: &mut Glance<'_>) {
+    fn sample(&mut self, seen: &Seen, inner: &Inner, now: Moment, glance: &mut Glance<'_>) {
+        let held = now.held;
         // While a nested poll goes on, its time stands still: one sample is enough.
-        let stands_still = !inner.origins.is_empty() && held <= self.last_sample_at;
+        let stands_still = !inner.origins.is_empty() && held <= self.last_sample.held;
         if stands_still || held < self.next_sample {
             return;
         }
@@ -384,19 +399,35 @@ impl Episode {
         }
         let stacks = glance.stacks();
         let Ok(count @ 1..) = u32::try_from(stacks.len()) else {
+            self.missed = true;
+            self.next_sample = held + self.next_sample.saturating_sub(held) / SOONER;
             return;
         };
-        let weight = held.saturating_sub(self.last_sample_at) / count;
+        let mut passed = now.since(self.last_sample);
         self.taken += 1;
-        self.last_sample_at = held;
+        self.last_sample = now;
+        let before = self.newest.take();
+        if std::mem::take(&mut self.missed)
+            && let Some(before) = before
+        {
+            // Nobody knows when it went from the one to the other.
+            passed = passed.half();
+            self.samples.push(Sample {
+                weight: passed.held,
+                own: passed.own,
+                ..before
+            });
+        }
         for taken in stacks {
             let sample = Sample {
-                weight,
+                weight: passed.held / count,
+                own: passed.own / count,
                 stack: taken.stack,
                 syscall: taken.syscall,
                 nested: inner.origins.len(),
             };
             if inner.origins.is_empty() {
+                self.newest = Some(sample.clone());
                 self.samples.push(sample);
             } else {
                 self.unsettled.push(Unsettled {
@@ -552,7 +583,14 @@ pub(super) fn end(end: SlowEnd, mut seen: Option<Episode>, stalled: bool) -> Opt
     let first = seen.as_ref().is_some_and(|seen| seen.first);
     let (samples, dated, held_by) = match seen {
         Some(seen) => (
-            close(seen.samples, seen.last_sample_at, wall),
+            close(
+                seen.samples,
+                Moment {
+                    held: wall,
+                    own: own_of(wall, run_delay),
+                }
+                .since(seen.last_sample),
+            ),
             seen.dated,
             seen.held_by,
         ),
@@ -579,11 +617,55 @@ pub(super) fn end(end: SlowEnd, mut seen: Option<Episode>, stalled: bool) -> Opt
 }
 
 /// The last sample stands for the rest of the poll, too.
-fn close(mut samples: Vec<Sample>, last: Duration, wall: Duration) -> Vec<Sample> {
+fn close(mut samples: Vec<Sample>, rest: Moment) -> Vec<Sample> {
     if let Some(sample) = samples.last_mut() {
-        sample.weight += wall.saturating_sub(last);
+        sample.weight += rest.held;
+        sample.own += rest.own;
     }
     samples
+}
+
+/// A moment in a poll, or the time between two.
+#[derive(Clone, Copy, Debug, Default)]
+struct Moment {
+    /// Since it began.
+    held: Duration,
+    /// That without what the machine withheld.
+    own: Duration,
+}
+
+impl Moment {
+    fn since(self, before: Moment) -> Moment {
+        Moment {
+            held: self.held.saturating_sub(before.held),
+            own: self.own.saturating_sub(before.own),
+        }
+    }
+
+    fn half(self) -> Moment {
+        Moment {
+            held: self.held / 2,
+            own: self.own / 2,
+        }
+    }
+}
+
+/// As far as the accounts tell; of a poll with another one inside they do not.
+fn own_time(
+    held: Duration,
+    is_innermost: bool,
+    base: Option<Base>,
+    usage: Option<Usage>,
+) -> Duration {
+    let spent = base.zip(usage).filter(|_| is_innermost);
+    own_of(
+        held,
+        spent.and_then(|(base, usage)| usage.since(base.usage).run_delay),
+    )
+}
+
+fn own_of(held: Duration, run_delay: Option<Duration>) -> Duration {
+    held.saturating_sub(run_delay.unwrap_or_default())
 }
 
 /// Whether only another thread can end its sleep: it waits for a lock, a channel, an end.
