@@ -440,6 +440,34 @@ pub fn in_blocking_closure(frames: &[Frame]) -> bool {
         .any(|name| is_below(&name, "tokio::runtime::blocking::task"))
 }
 
+/// Whether the code waits for the C library's allocator. Its locks are held for
+/// microseconds, so whoever waits for long waits for a thread that has no CPU.
+pub fn waits_for_allocator(frames: &[Frame]) -> bool {
+    const ALLOCATOR: &[&str] = &[
+        "_int_free",
+        "_int_malloc",
+        "_int_realloc",
+        "arena_get2",
+        "arena_get_retry",
+        "cfree",
+        "malloc_consolidate",
+        "tcache_init",
+        "tcache_thread_shutdown",
+    ];
+    /// From the wait to the allocator's own functions.
+    const DEPTH_MAX: usize = 4;
+    let inner = || frames.iter().take(DEPTH_MAX);
+    inner().any(|frame| frame.function.contains("lll_lock_wait_private"))
+        && inner().any(|frame| {
+            let name = frame
+                .function
+                .trim_start_matches("__GI_")
+                .trim_start_matches("__libc_");
+            ALLOCATOR.contains(&name)
+                || ["malloc", "free", "calloc", "realloc", "memalign"].contains(&name)
+        })
+}
+
 /// Whether a future is dropped because its task was aborted or its runtime shuts
 /// down, by the stack of the drop.
 pub fn aborted_or_shut_down(frames: &[Frame]) -> bool {

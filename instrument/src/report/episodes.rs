@@ -2,7 +2,9 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use asyncwatch_findings::{Frame, Stack, in_block_in_place, in_blocking_closure};
+use asyncwatch_findings::{
+    Frame, Stack, in_block_in_place, in_blocking_closure, waits_for_allocator,
+};
 
 use super::symbols::Symbols;
 use crate::watchdog::{PollReport, Sample, Stage};
@@ -25,11 +27,11 @@ struct Key {
 pub(super) struct Episode {
     /// Heaviest first.
     pub(super) stacks: Vec<Seen>,
-    /// Time seen where blocking is meant, of `attributed`.
+    /// Time seen where blocking is meant, or nobody's fault, of `attributed`.
     excused: Duration,
     /// Time that some stack stands for.
     attributed: Duration,
-    /// Whether the newest stack is one where blocking is meant.
+    /// Whether the newest stack is such a one.
     last_excused: bool,
     /// How many samples there were.
     samples: u32,
@@ -118,7 +120,7 @@ impl Episode {
         episode
     }
 
-    /// Time spent where blocking is meant. What passed since the newest stack was
+    /// Time spent where blocking is meant, or nobody's fault. What passed since the newest stack was
     /// taken was spent as that stack says.
     pub(super) fn excused(&self, wall: Duration) -> Duration {
         let rest = wall.saturating_sub(self.attributed);
@@ -132,7 +134,9 @@ impl Episode {
 
     fn add(&mut self, mut frames: Vec<Frame>, sample: &Sample) {
         self.attributed += sample.weight;
-        self.last_excused = in_block_in_place(&frames) || in_blocking_closure(&frames);
+        self.last_excused = in_block_in_place(&frames)
+            || in_blocking_closure(&frames)
+            || waits_for_allocator(&frames);
         if self.last_excused {
             self.excused += sample.weight;
             return;

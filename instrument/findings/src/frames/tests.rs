@@ -332,6 +332,22 @@ fn block_in_place_is_recognised() {
 }
 
 #[test]
+fn a_wait_for_the_allocator_is_told_from_one_for_another_lock() {
+    let wait = |function: &str| {
+        parse(&format!(
+            "futex_wait |\n__GI___lll_lock_wait_private |\n{function} |\n__GI___libc_free |\napp::work | /home/me/app/src/main.rs:5"
+        ))
+    };
+    assert!(waits_for_allocator(&wait("_int_free")));
+    assert!(waits_for_allocator(&parse(
+        "__lll_lock_wait_private |\n__libc_malloc |"
+    )));
+    let stdio = "__lll_lock_wait_private |\n_IO_puts |\napp::free | /home/me/app/src/main.rs:5";
+    assert!(!waits_for_allocator(&parse(stdio)));
+    assert!(!waits_for_allocator(&parse("_int_free |\n__libc_free |")));
+}
+
+#[test]
 fn closures_on_the_blocking_pool_are_recognised() {
     let (debug, release) = fixture!("spawn-blocking");
     assert!(in_blocking_closure(&debug) && in_blocking_closure(&release));
