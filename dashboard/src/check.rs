@@ -38,15 +38,8 @@ pub(crate) async fn check(args: CheckArgs, color: bool) -> anyhow::Result<ExitCo
         addr: "off",
     };
     let child = Child::in_foreground(&args.command, gathering.environment(&orders))?;
-    let sampler = match args.no_outside {
-        true => None,
-        false => Some(Sampler::start(
-            child.id(),
-            gathering.directory().to_owned(),
-            settings.max_poll(),
-            settings.check_level(Code::SlowPoll),
-        )?),
-    };
+    let usual = Code::SlowPoll.check_level();
+    let sampler = Sampler::of(&child, &gathering, &args.watch, &settings, usual)?;
     let caps = settings.level_pairs();
     let allows = || Allows::new(config.allow.clone(), config.base(), SystemTime::now());
     let progress = Progress {

@@ -155,12 +155,6 @@ pub(crate) struct CheckArgs {
     #[arg(long, value_name = "CODE")]
     allow: Vec<Code>,
 
-    /// Watch only programs that are instrumented
-    ///
-    /// Others are watched from outside, which finds polls that block or compute.
-    #[arg(long)]
-    pub(crate) no_outside: bool,
-
     #[command(flatten)]
     pub(crate) watch: WatchArgs,
 
@@ -204,6 +198,12 @@ pub(crate) struct WatchArgs {
     /// File to read instead of the next `asyncwatch.toml` upward from here
     #[arg(long, value_name = "PATH")]
     pub(crate) config: Option<PathBuf>,
+
+    /// Watch only programs that are instrumented
+    ///
+    /// Others are watched from outside, which finds polls that block or compute.
+    #[arg(long)]
+    pub(crate) no_outside: bool,
 
     /// Show the stack below each finding
     #[arg(long)]

@@ -15,6 +15,7 @@ use std::{
 };
 
 use anyhow::bail;
+use asyncwatch_findings::Code;
 use tokio::{
     sync::{mpsc, watch},
     time,
@@ -29,6 +30,7 @@ use crate::{
     client::Target,
     config::{Allows, Config, MaxPoll},
     gather::{Gathering, Orders, Watched},
+    outside::Sampler,
     report::{Report, options, print, say},
     tui::{self, OutputLine},
 };
@@ -74,14 +76,17 @@ pub(crate) async fn run(args: RunArgs, color: bool) -> anyhow::Result<ExitCode> 
         addr: "127.0.0.1:0",
     };
     let environment = gathering.environment(&orders);
+    let usual = Code::SlowPoll.default_level();
     if args.headless {
         let child = Child::headless(&args.command, environment)?;
+        let sampler = Sampler::of(&child, &gathering, &args.watch, &settings, usual)?;
         let ending = headless(child, args.duration).await?;
-        print_report(&args, ending, gathering, &config, color);
+        print_report(&args, ending, gathering, sampler, &config, color);
     } else {
         let child = Child::piped(&args.command, environment)?;
+        let sampler = Sampler::of(&child, &gathering, &args.watch, &settings, usual)?;
         let (ending, gathering) = on_dashboard(child, gathering, &args, color).await?;
-        print_report(&args, ending, gathering, &config, color);
+        print_report(&args, ending, gathering, sampler, &config, color);
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -110,12 +115,17 @@ fn print_report(
     args: &RunArgs,
     ending: Ending,
     gathering: Gathering,
+    sampler: Option<Sampler>,
     config: &Config,
     color: bool,
 ) {
     let command = child::shown(&args.command);
     let allows = Allows::new(config.allow.clone(), config.base(), SystemTime::now());
-    let report = Report::new(command, ending, gathering.finish(), &[], &allows);
+    let mut gathered = gathering.finish();
+    if let Some(sampler) = sampler {
+        sampler.finish().add_to(&mut gathered);
+    }
+    let report = Report::new(command, ending, gathered, &[], &allows);
     let base = env::current_dir().ok();
     print(&report, &options(base.as_deref(), color, args.watch.stacks));
 }

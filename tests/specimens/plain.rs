@@ -106,7 +106,8 @@ async fn waits() {
     let held = shared.clone();
     let holder = thread::spawn(move || {
         let _held = held.lock();
-        thread::sleep(LONG);
+        // Of a wait for another thread only that part counts in which nobody lacked a CPU.
+        thread::sleep(LONG * 5);
     });
     sleep(Duration::from_millis(50)).await;
     drop(shared.lock()); // WAITS

@@ -135,10 +135,10 @@ impl Settings {
             .map_or(DEFAULT_MAX_POLL, |said| said.value.told())
     }
 
-    /// How serious a kind of finding is in a check.
-    pub(crate) fn check_level(&self, code: Code) -> Level {
+    /// How serious a kind of finding is, if somebody said so.
+    pub(crate) fn level(&self, code: Code) -> Option<Level> {
         let said = self.levels.iter().rev().find(|said| said.value.0 == code);
-        said.map_or_else(|| code.check_level(), |said| said.value.1)
+        said.map(|said| said.value.1)
     }
 
     fn take_environment(&mut self, environment: impl Fn(&str) -> Option<OsString>) {

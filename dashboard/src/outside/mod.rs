@@ -33,13 +33,18 @@ use std::{
 };
 
 use anyhow::Context;
-use asyncwatch_findings::{Coverage, Drop, Finding, Level, ProcessInfo, Totals};
+use asyncwatch_findings::{Code, Coverage, Drop, Finding, Level, ProcessInfo, Totals};
 
 use self::{
     name::{Named, Terms},
     watch::{EPISODES_MAX, SharedMarks, Watch},
 };
-use crate::gather::{Gathered, OUTSIDE, Watched};
+use crate::{
+    cli::WatchArgs,
+    config::Settings,
+    gather::{Gathered, Gathering, OUTSIDE, Watched},
+    run::child::Child,
+};
 
 /// A sampler at work.
 pub(crate) struct Sampler {
@@ -59,8 +64,6 @@ struct Outcome {
     unwatched: BTreeSet<(PathBuf, Unwatched)>,
     /// The longest time between two looks.
     period: Duration,
-    /// Stacks that were taken.
-    stacks: u64,
     /// Stacks that could not be taken: on a stack of their own making.
     unread: u64,
     /// Polls that could not be held on to.
@@ -111,10 +114,31 @@ pub(crate) struct FromOutside {
 }
 
 impl Sampler {
-    /// Starts to watch the process `root` and all that it starts. Polls that take
-    /// `limit` or longer become findings of `level`. Programs that see all their tasks
-    /// themselves, and say so in `reports`, are left alone.
-    pub(crate) fn start(
+    /// Starts to watch `child` and all that it starts, unless `args` say not to. Slow
+    /// polls become findings of the level that `settings` give them, else of the `usual`
+    /// one. Programs that see all their tasks themselves, and say so where `gathering`
+    /// reads it, are left alone.
+    ///
+    /// # Errors
+    ///
+    /// If no thread can be started.
+    pub(crate) fn of(
+        child: &Child,
+        gathering: &Gathering,
+        args: &WatchArgs,
+        settings: &Settings,
+        usual: Level,
+    ) -> anyhow::Result<Option<Sampler>> {
+        if args.no_outside {
+            return Ok(None);
+        }
+        let reports = gathering.directory().to_owned();
+        let limit = settings.max_poll();
+        let level = settings.level(Code::SlowPoll).unwrap_or(usual);
+        Sampler::start(child.id(), reports, limit, level).map(Some)
+    }
+
+    fn start(
         root: u32,
         reports: PathBuf,
         limit: Duration,
@@ -232,7 +256,7 @@ fn drops(outcome: &Outcome, named: &Named) -> Vec<Drop> {
         drop(
             "captures",
             outcome.not_held,
-            "busy threads that could not be looked at, because the system forbids ptrace or a debugger is attached",
+            "busy threads that could not be held on to, because the system forbids ptrace, has no hardware breakpoints, or a debugger is attached: polls that compute were not seen there",
         ),
     ]
     .into_iter()

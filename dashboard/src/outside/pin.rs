@@ -55,8 +55,10 @@ enum State {
 /// How it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
-    /// It was in no poll, or not in one whose end can be seen.
+    /// It was in no poll, or not in one whose end can be told.
     NoPoll,
+    /// There is no breakpoint to be had.
+    NoBreakpoint,
     /// The poll has ended, or the thread has.
     Ended,
 }
@@ -104,12 +106,15 @@ impl Pin {
                 Some(Outcome::Ended)
             }
             (Stop::Asked, State::Entering) => {
+                // Let go of as it stands, if it is in no poll.
                 let entered = self.enter(thread, process, scene);
-                self.tracee.go_on();
-                entered.is_none().then_some(Outcome::NoPoll)
+                if entered.is_ok() {
+                    self.tracee.go_on();
+                }
+                entered.err()
             }
             (Stop::Asked, _) => {
-                if let Ok(stack) = self.tracee.stack(process) {
+                if let Ok(stack) = self.tracee.stack(thread, process) {
                     self.sample(Sample::new(&stack, process));
                 }
                 self.tracee.go_on();
@@ -129,16 +134,18 @@ impl Pin {
         thread: &Thread,
         process: &mut Process,
         scene: impl Fn(&RawStack, &Process) -> Scene,
-    ) -> Option<()> {
-        let stack = self.tracee.stack(process).ok()?;
-        let end = end_of_poll(&stack, scene(&stack, process))?;
-        self.base = thread.account()?;
-        self.tracee.set_breakpoint(end).ok()?;
+    ) -> Result<(), Outcome> {
+        let stack = self.tracee.stack(thread, process);
+        let stack = stack.map_err(|_| Outcome::NoPoll)?;
+        let end = end_of_poll(&stack, scene(&stack, process)).ok_or(Outcome::NoPoll)?;
+        self.base = thread.account().ok_or(Outcome::NoPoll)?;
+        let set = self.tracee.set_breakpoint(end);
+        set.map_err(|_| Outcome::NoBreakpoint)?;
         self.samples.push(Sample::new(&stack, process));
         self.state = State::Following;
         self.base_at = Instant::now();
         self.sampled_at = self.base_at;
-        Some(())
+        Ok(())
     }
 
     fn sample(&mut self, sample: Sample) {

@@ -51,6 +51,12 @@ impl Interrupted {
         }
     }
 
+    /// The system call that such a thread was in: not told by these registers.
+    #[cfg(feature = "outside")]
+    pub(super) fn call(_: &libc::user_regs_struct) -> Option<i64> {
+        None
+    }
+
     /// Async-signal-safe.
     pub(super) fn new(context: &libc::ucontext_t) -> Interrupted {
         let registers = &context.uc_mcontext;

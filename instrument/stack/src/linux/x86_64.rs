@@ -48,6 +48,13 @@ impl Interrupted {
         }
     }
 
+    /// The system call that such a thread was in, if it was in one.
+    #[cfg(feature = "outside")]
+    pub(super) fn call(registers: &libc::user_regs_struct) -> Option<i64> {
+        let number = registers.orig_rax.cast_signed();
+        (number >= 0).then_some(number)
+    }
+
     /// Async-signal-safe.
     pub(super) fn new(context: &libc::ucontext_t) -> Interrupted {
         let register =

@@ -1,7 +1,8 @@
 //! A thread of another process.
 
 use super::super::accounts::{self, Place};
-use crate::{Activity, CaptureError};
+use crate::{Activity, CaptureError, Syscall};
+use std::cell::Cell;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -15,6 +16,9 @@ pub struct Thread {
     pid: u32,
     tid: u32,
     schedstat: Option<File>,
+    /// The call that it was in when it was last stopped: if that goes on, the kernel
+    /// shows it under another number.
+    stopped_in: Cell<Option<i64>>,
 }
 
 /// What a thread has used since it began.
@@ -43,6 +47,7 @@ impl Thread {
                 Err(error) if error.raw_os_error() == Some(libc::EMFILE) => None,
                 file => Some(file?),
             },
+            stopped_in: Cell::new(None),
         })
     }
 
@@ -107,9 +112,22 @@ impl Thread {
         }
     }
 
+    pub(super) fn set_stopped_in(&self, number: Option<i64>) {
+        // Stopped again while it goes on: still the same call.
+        if number != Some(libc::SYS_restart_syscall) {
+            self.stopped_in.set(number);
+        }
+    }
+
     pub(super) fn place(&self) -> Place {
         match fs::read(self.file("syscall")) {
-            Ok(text) => accounts::place(&text),
+            Ok(text) => match accounts::place(&text) {
+                Place::Syscall(call) if call.number == libc::SYS_restart_syscall => {
+                    let number = self.stopped_in.get().unwrap_or(call.number);
+                    Place::Syscall(Syscall { number, ..call })
+                }
+                place => place,
+            },
             Err(error) => match error.kind() {
                 io::ErrorKind::NotFound => Place::Gone,
                 _ if error.raw_os_error() == Some(libc::ESRCH) => Place::Gone,

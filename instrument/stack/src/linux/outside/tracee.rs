@@ -123,8 +123,10 @@ impl Tracee {
     /// # Errors
     ///
     /// If it does not, or its memory cannot be read.
-    pub fn stack(&self, process: &mut Process) -> Result<RawStack, CaptureError> {
-        process.stack_at(self.tid, self.registers()?)
+    pub fn stack(&self, thread: &Thread, process: &mut Process) -> Result<RawStack, CaptureError> {
+        let registers = self.registers()?;
+        thread.set_stopped_in(Interrupted::call(&registers));
+        process.stack_at(self.tid, Interrupted::from_user(&registers))
     }
 
     /// Lets it run again.
@@ -167,7 +169,7 @@ impl Tracee {
         told.is_ok() && info.si_code == libc::TRAP_HWBKPT
     }
 
-    fn registers(&self) -> Result<Interrupted, CaptureError> {
+    fn registers(&self) -> Result<libc::user_regs_struct, CaptureError> {
         if self.state != State::Stopped {
             return Err(CaptureError::Moved);
         }
@@ -184,7 +186,7 @@ impl Tracee {
             (&raw mut parts) as u64,
         )
         .map_err(|_| CaptureError::Gone)?;
-        Ok(Interrupted::from_user(&registers))
+        Ok(registers)
     }
 
     /// What happened first of what has not been told yet.
