@@ -468,6 +468,16 @@ pub fn waits_for_allocator(frames: &[Frame]) -> bool {
         })
 }
 
+/// Whether the code waits for a child process to begin, as `vfork` does. That takes
+/// microseconds, so whoever waits for long waits for a child that has no CPU.
+pub fn waits_for_child_to_begin(frames: &[Frame]) -> bool {
+    const DEPTH_MAX: usize = 5;
+    let inner = || frames.iter().take(DEPTH_MAX);
+    let clones = ["clone", "__clone", "clone3", "__clone3", "vfork", "__vfork"];
+    inner().any(|frame| clones.contains(&frame.function.as_str()))
+        && inner().any(|frame| frame.function.contains("spawn"))
+}
+
 /// Whether a future is dropped because its task was aborted or its runtime shuts
 /// down, by the stack of the drop.
 pub fn aborted_or_shut_down(frames: &[Frame]) -> bool {

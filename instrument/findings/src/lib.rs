@@ -35,7 +35,7 @@ pub use finding::{
 pub use fingerprint::fingerprint;
 pub use frames::{
     Blame, Owner, aborted_or_shut_down, blame, in_block_in_place, in_blocking_closure, mark, owner,
-    trim, trim_outer, waits_for_allocator, waits_for_lock,
+    trim, trim_outer, waits_for_allocator, waits_for_child_to_begin, waits_for_lock,
 };
 pub use help::help_for;
 pub use limit::{Limit, Unit, bytes};

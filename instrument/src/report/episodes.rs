@@ -4,7 +4,10 @@ use std::{collections::HashMap, time::Duration};
 
 use asyncwatch_findings::{
     Frame, Stack, in_block_in_place, in_blocking_closure, waits_for_allocator,
+    waits_for_child_to_begin,
 };
+
+use asyncwatch_stack::How;
 
 use super::symbols::Symbols;
 use crate::watchdog::{PollReport, Sample, Stage};
@@ -35,6 +38,8 @@ pub(super) struct Episode {
     last_excused: bool,
     /// How many samples there were.
     samples: u32,
+    /// Whether one of them found it asleep.
+    asleep: bool,
     /// Who seems to hold the lock that it waits for, and what that thread does.
     pub(super) holder: Option<(String, Vec<Frame>)>,
     /// The finding it was counted in, once it was.
@@ -132,11 +137,18 @@ impl Episode {
         (self.excused + rest).min(wall)
     }
 
+    /// Whether there were samples, and all of them found it at work. A thread that is
+    /// asleep for long is found so: that needs no answer from it.
+    pub(super) fn never_asleep(&self) -> bool {
+        self.samples > 0 && !self.asleep
+    }
+
     fn add(&mut self, mut frames: Vec<Frame>, sample: &Sample) {
         self.attributed += sample.weight;
         self.last_excused = in_block_in_place(&frames)
             || in_blocking_closure(&frames)
-            || waits_for_allocator(&frames);
+            || waits_for_allocator(&frames)
+            || waits_for_child_to_begin(&frames);
         if self.last_excused {
             self.excused += sample.weight;
             return;
@@ -148,6 +160,7 @@ impl Episode {
     fn push(&mut self, frames: Vec<Frame>, sample: &Sample) {
         let number = self.samples;
         self.samples += 1;
+        self.asleep |= sample.stack.how != How::Signal;
         let new = Seen {
             stack: Stack {
                 weight: sample.own,
@@ -203,7 +216,7 @@ impl Episode {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use asyncwatch_stack::{How, RawStack};
+    use asyncwatch_stack::RawStack;
 
     fn sample(ms: u64) -> Sample {
         Sample {

@@ -242,7 +242,10 @@ impl Worker {
         let mut episode = self.episodes.take(report, symbols);
         let excused = episode.excused(report.wall);
         if report.wall.saturating_sub(excused) >= settings::limit() {
-            let report = report.without(excused, settings::limit());
+            let mut report = report.without(excused, settings::limit());
+            if excused.is_zero() && episode.never_asleep() {
+                report = report.never_asleep(settings::limit());
+            }
             let finding = compose::slow_poll(&report, &episode, level);
             let never_yielded = compose::never_yielded(&report, &finding);
             let beside = beside::lines(&report, &episode, &finding);

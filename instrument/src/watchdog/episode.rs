@@ -103,6 +103,15 @@ impl PollReport {
             ..self.clone()
         }
     }
+
+    /// The report of a poll that every stack shows at work: what is neither computing nor
+    /// waiting for a CPU was taken from the program by the machine.
+    pub(crate) fn never_asleep(&self, limit: Duration) -> PollReport {
+        PollReport {
+            verdict: self.verdict.sparing(self.verdict.blocked, limit),
+            ..self.clone()
+        }
+    }
 }
 
 pub(super) struct Episode {

@@ -7,7 +7,8 @@
 //! The rest is not always waiting. A virtual machine's CPU can itself be taken away,
 //! and such stolen time is in no account. So a poll counts as blocked only if its
 //! thread went to sleep: once for certain if it was seen asleep, else often enough
-//! that a few close looks could have missed every sleep.
+//! that a few close looks could have missed every sleep. Where all stacks that were
+//! taken show it at work, the reporter takes back what was blocked.
 
 use std::time::Duration;
 

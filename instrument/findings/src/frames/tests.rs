@@ -348,6 +348,14 @@ fn a_wait_for_the_allocator_is_told_from_one_for_another_lock() {
 }
 
 #[test]
+fn a_child_that_begins_is_told_from_a_thread_that_does() {
+    let child = "clone3 |\n__GI___clone_internal |\n__spawnix |\n__spawni |\n__posix_spawnp |";
+    assert!(waits_for_child_to_begin(&parse(child)));
+    let thread = "clone3 |\n__GI___clone_internal |\ncreate_thread |\n__pthread_create_2_1 |";
+    assert!(!waits_for_child_to_begin(&parse(thread)));
+}
+
+#[test]
 fn closures_on_the_blocking_pool_are_recognised() {
     let (debug, release) = fixture!("spawn-blocking");
     assert!(in_blocking_closure(&debug) && in_blocking_closure(&release));
