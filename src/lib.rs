@@ -82,11 +82,12 @@ pub mod __private {
 
     #[cfg(feature = "watch")]
     pub use asyncwatch_instrument::{
-        AllowBlocking, Allowed, OfFn, SkipRange, WatchedFn, may_skip, root, running,
+        AllowBlocking, Allowed, Code, OfFn, Rules, SkipRange, WatchedFn, may_skip, root, run_test,
+        running,
     };
 
     #[cfg(not(feature = "watch"))]
-    pub use crate::off::{root, running};
+    pub use crate::off::{Code, Rules, root, run_test, running};
 
     /// The return type of a function type: a way to write `!`.
     pub trait Returns {

@@ -68,6 +68,52 @@ pub fn running<R>(runtime: R) -> R {
     runtime
 }
 
+/// What a test asks for; nobody looks at it.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug)]
+pub struct Rules {
+    pub name: &'static str,
+    pub max_poll: Option<Duration>,
+    pub deny: &'static [Code],
+    pub allow: &'static [Code],
+    pub timeout: Option<Duration>,
+}
+
+/// Runs the future, whatever the rules.
+#[doc(hidden)]
+#[track_caller]
+#[inline(always)]
+pub fn run_test<R: AnyRuntime, F: Future>(
+    _rules: Rules,
+    runtime: R,
+    body: impl FnOnce() -> F,
+) -> F::Output {
+    runtime.block_on(body())
+}
+
+/// A runtime of either sort.
+#[doc(hidden)]
+pub trait AnyRuntime {
+    /// Runs a future on it to the end.
+    fn block_on<F: Future>(&self, future: F) -> F::Output;
+}
+
+impl AnyRuntime for tokio::runtime::Runtime {
+    #[track_caller]
+    #[inline(always)]
+    fn block_on<F: Future>(&self, future: F) -> F::Output {
+        tokio::runtime::Runtime::block_on(self, future)
+    }
+}
+
+impl AnyRuntime for tokio::runtime::LocalRuntime {
+    #[track_caller]
+    #[inline(always)]
+    fn block_on<F: Future>(&self, future: F) -> F::Output {
+        tokio::runtime::LocalRuntime::block_on(self, future)
+    }
+}
+
 /// Futures as they are.
 pub trait WatchExt: Future + Sized {
     /// The future itself: asyncwatch is not enabled.
@@ -441,6 +487,17 @@ mod tests {
             size_of_val(&watched_function()),
             size_of_val(&plain_function())
         );
+    }
+
+    #[crate::test(
+        max_poll = "1ms",
+        timeout = "1ms",
+        deny(slow_poll, "task-leaked"),
+        allow(unjoined)
+    )]
+    async fn rules_of_tests_do_nothing() {
+        std::thread::sleep(Duration::from_millis(20));
+        tokio::spawn(std::future::pending::<()>());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The end of a runtime of `main` or of a test: what still keeps it from ending.
 
-use std::ops::Deref;
+use std::{future::Future, ops::Deref};
 
 use tokio::runtime::{Handle, LocalRuntime, Runtime};
 
@@ -10,17 +10,39 @@ use crate::{detect, runtimes, settings};
 pub trait AnyRuntime {
     /// Its handle.
     fn handle(&self) -> &Handle;
+    /// Runs a future on it to the end.
+    fn block_on<F: Future>(&self, future: F) -> F::Output;
+    /// Ends it without waiting for anything.
+    fn shutdown_background(self);
 }
 
 impl AnyRuntime for Runtime {
     fn handle(&self) -> &Handle {
         Runtime::handle(self)
     }
+
+    #[track_caller]
+    fn block_on<F: Future>(&self, future: F) -> F::Output {
+        Runtime::block_on(self, future)
+    }
+
+    fn shutdown_background(self) {
+        Runtime::shutdown_background(self);
+    }
 }
 
 impl AnyRuntime for LocalRuntime {
     fn handle(&self) -> &Handle {
         LocalRuntime::handle(self)
+    }
+
+    #[track_caller]
+    fn block_on<F: Future>(&self, future: F) -> F::Output {
+        LocalRuntime::block_on(self, future)
+    }
+
+    fn shutdown_background(self) {
+        LocalRuntime::shutdown_background(self);
     }
 }
 

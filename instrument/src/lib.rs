@@ -48,6 +48,7 @@ mod server;
 mod settings;
 mod slow;
 mod source;
+mod trial;
 mod waits;
 mod watchdog;
 
@@ -57,7 +58,7 @@ mod sync {
 }
 
 use std::{
-    sync::OnceLock,
+    sync::{Once, OnceLock},
     time::{Duration, Instant},
 };
 
@@ -74,12 +75,17 @@ pub use probe::{
     watched::{WatchExt, Watched, root, spawn, spawn_local},
 };
 pub use report::sink::Finding;
+pub use trial::{Rules, run_test};
 use watchdog::Occasion;
 
 /// How long a program that ends waits for its last findings to be symbolised and
 /// written, at most. Where a report is written, as under `asyncwatch check`, only that
 /// nothing more gets done ends the wait so soon; a minute always does.
 pub const FINISH_WAIT: Duration = Duration::from_secs(5);
+
+/// How long a test that wants its verdict waits for the watchdog, at most: on a busy
+/// machine that may get no CPU for a while.
+const SETTLE_WAIT: Duration = Duration::from_secs(30);
 
 static INSTALLED: OnceLock<Installed> = OnceLock::new();
 
@@ -120,6 +126,32 @@ fn finish_on(occasion: Occasion) {
     installed.reporter.finish(started);
 }
 
+/// Has all that was seen so far judged and named, and waits for that: a test wants its
+/// verdict.
+pub(crate) fn settle() {
+    let Some(installed) = installed_here() else {
+        return;
+    };
+    if let Some(watchdog) = &installed.watchdog {
+        watchdog.and_wait(Occasion::Finish, SETTLE_WAIT);
+    }
+    installed.reporter.settle();
+}
+
+/// A shorter limit holds from now on: the watchdog is to look by it, not by the one
+/// before.
+pub(crate) fn look_sooner() {
+    settings::rescale();
+    if let Some(watchdog) = watchdog_here() {
+        watchdog.poke();
+    }
+}
+
+/// The watchdog, if there is one in this process.
+pub(crate) fn watchdog_here() -> Option<&'static watchdog::Nudge> {
+    installed_here()?.watchdog.as_ref()
+}
+
 /// Says what is wrong with the system or with how it is watched.
 pub(crate) fn warn(message: String) {
     if let Some(installed) = INSTALLED.get() {
@@ -129,7 +161,7 @@ pub(crate) fn warn(message: String) {
 
 /// A root future has ended; its runtime may be shut down next.
 pub(crate) fn root_ended(root: detect::RootEnd) {
-    if let Some(watchdog) = installed_here().and_then(|here| here.watchdog.as_ref()) {
+    if let Some(watchdog) = watchdog_here() {
         watchdog.and_wait(Occasion::RootEnded(root), FINISH_WAIT / 4);
     }
 }
@@ -200,16 +232,21 @@ fn start(config: Builder) -> Installed {
     }
 }
 
-/// Prepares for what tells of tasks that end, or can never go on.
-fn look_at_endings() {
+/// Prepares for what tells of tasks that end, or can never go on, if that is wanted now
+/// and was not before.
+pub(crate) fn look_at_endings() {
+    static STATES: Once = Once::new();
+    static PANICS: Once = Once::new();
     let wants = |codes: &[Code]| codes.iter().copied().any(settings::wants);
-    if wants(&[Code::PanicUnobserved, Code::Unjoined, Code::LostWaker])
-        && let Err(why) = probe::join_state::learn()
-    {
-        coverage::note_no_join_state(why);
+    if wants(&[Code::PanicUnobserved, Code::Unjoined, Code::LostWaker]) {
+        STATES.call_once(|| {
+            if let Err(why) = probe::join_state::learn() {
+                coverage::note_no_join_state(why);
+            }
+        });
     }
     if wants(&[Code::PanicUnobserved, Code::NestedBlockOn]) {
-        panics::install();
+        PANICS.call_once(panics::install);
     }
 }
 

@@ -19,12 +19,15 @@ use std::{
     },
 };
 
+use asyncwatch_findings::Code;
+
 use crate::{
     INSTALLED, clock, drops,
     registry::slots,
     report::{DroppedUnawaited, Reporter},
     settings,
     slow::TaskIdentity,
+    trial,
 };
 
 /// Frames of the drop's stack that are kept.
@@ -173,12 +176,14 @@ fn dropped(
         defined: (file, line),
         made,
     };
-    match is_traced(place) {
+    let runtime = slots::runtime_here();
+    match is_traced(place, runtime) {
         Some(true) => installed.reporter.unawaited(DroppedUnawaited {
             stack: Some(asyncwatch_stack::own_trace(FRAMES_MAX)),
             task: slots::known()
                 .and_then(|slot| slot.current())
                 .map(TaskIdentity::of),
+            runtime,
             ..place.dropped(1)
         }),
         Some(false) => {}
@@ -196,6 +201,7 @@ impl Place {
             count,
             stack: None,
             task: None,
+            runtime: 0,
             unix_ns: clock::now_unix_ns(),
         }
     }
@@ -226,17 +232,18 @@ fn may_be_skipped(made: &Location<'_>) -> bool {
 }
 
 /// Counts a drop, and tells whether its stack is to be taken; `None` past the bound.
-fn is_traced(place: Place) -> Option<bool> {
+fn is_traced(place: Place, runtime: u64) -> Option<bool> {
     let mut dropped = DROPPED.lock().unwrap_or_else(PoisonError::into_inner);
     let dropped = dropped.get_or_insert_default();
     if dropped.len() >= PLACES_MAX && !dropped.contains_key(&place) {
         return None;
     }
     let counted = dropped.entry(place).or_default();
-    let traced = counted.traced < TRACED_PER_PLACE;
-    if traced {
+    let usual = counted.traced < TRACED_PER_PLACE;
+    let traced = usual || trial::is_traced(runtime, Code::NeverAwaited);
+    if usual {
         counted.traced += 1;
-    } else {
+    } else if !traced {
         counted.untold += 1;
     }
     Some(traced)

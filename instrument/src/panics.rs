@@ -191,6 +191,7 @@ impl Mistake {
         Detected {
             label: Some(self.label.to_owned()),
             task,
+            runtime: slots::runtime_here(),
             stacks: vec![(std::time::Duration::ZERO, panicked.stack.clone())],
             help: Some(self.help.to_owned()),
             notes: vec![format!("tokio said: {}", panicked.message)],

@@ -1,21 +1,25 @@
 //! The few settings that the poll path reads, as plain atomics.
 
 use std::{
-    sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed},
+    sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed},
     time::Duration,
 };
 
 use asyncwatch_findings::{Code, Level};
 
-use crate::clock::{self, Ticks};
+use crate::{
+    clock::{self, Ticks},
+    registry::slots,
+};
 
 static ON: AtomicBool = AtomicBool::new(false);
 static EXACT: AtomicBool = AtomicBool::new(true);
 static CHAINED: AtomicBool = AtomicBool::new(true);
-static LIMIT_TICKS: AtomicU64 = AtomicU64::new(Ticks::MAX);
 static LIMIT_NS: AtomicU64 = AtomicU64::new(u64::MAX);
 static BASELINE_AGE_TICKS: AtomicU64 = AtomicU64::new(Ticks::MAX);
 
+/// How many running tests ask for a kind of finding by themselves.
+static ASKED: [AtomicU32; Code::ALL.len()] = [const { AtomicU32::new(0) }; Code::ALL.len()];
 static LEVELS: [AtomicU8; Code::ALL.len()] = [const { AtomicU8::new(0) }; Code::ALL.len()];
 static LIMITS: [AtomicU64; Code::ALL.len()] = [const { AtomicU64::new(u64::MAX) }; Code::ALL.len()];
 
@@ -64,11 +68,23 @@ pub(crate) fn level(code: Code) -> Level {
     Level::ALL[usize::from(level).min(Level::ALL.len() - 1)]
 }
 
-/// Whether a kind of finding is looked for at all: not while it is allowed, as a
-/// look may cost something. `slow-poll` and `never-awaited` are always looked for.
+/// Whether a kind of finding is looked for at all: not while it is allowed and no test
+/// asks for it, as a look may cost something. `slow-poll` and `never-awaited` are always
+/// looked for.
 #[inline]
 pub(crate) fn wants(code: Code) -> bool {
     LEVELS[code as usize].load(Relaxed) != Level::Allow as u8
+        || ASKED[code as usize].load(Relaxed) > 0
+}
+
+/// A test begins that asks for a kind of finding.
+pub(crate) fn ask_for(code: Code) {
+    ASKED[code as usize].fetch_add(1, Relaxed);
+}
+
+/// It has ended.
+pub(crate) fn ask_no_more(code: Code) {
+    ASKED[code as usize].fetch_sub(1, Relaxed);
 }
 
 /// The threshold of a kind of finding, in the unit of its [`asyncwatch_findings::Limit`].
@@ -79,7 +95,7 @@ pub(crate) fn limit_of(code: Code) -> u64 {
 
 /// Computes the limits in ticks again, after the clock's scale was measured anew.
 pub(crate) fn rescale() {
-    LIMIT_TICKS.store(clock::from_duration(limit()), Relaxed);
+    slots::adopt_limits();
     BASELINE_AGE_TICKS.store(clock::from_duration(BASELINE_AGE), Relaxed);
 }
 
@@ -95,14 +111,9 @@ pub(crate) fn exact() -> bool {
     EXACT.load(Relaxed)
 }
 
-/// The limit a poll has to reach to be a slow poll.
+/// The limit a poll has to reach to be a slow poll, where no test asks for another.
 pub(crate) fn limit() -> Duration {
     Duration::from_nanos(LIMIT_NS.load(Relaxed))
-}
-
-#[inline]
-pub(crate) fn limit_ticks() -> Ticks {
-    LIMIT_TICKS.load(Relaxed)
 }
 
 #[inline]

@@ -44,6 +44,8 @@ pub(crate) struct TaskIdentity {
     pub(crate) id: u64,
     pub(crate) kind: Kind,
     pub(crate) name: &'static str,
+    /// 0 for one that was made outside of any.
+    pub(crate) runtime: u64,
     pub(crate) spawned_at: Option<SourceLine>,
 }
 
@@ -53,6 +55,7 @@ impl TaskIdentity {
             id: task.public_id(),
             kind: task.kind(),
             name: task.name(),
+            runtime: task.runtime(),
             spawned_at: task.site().map(|site: &'static Site| site.location),
         }
     }

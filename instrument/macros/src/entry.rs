@@ -22,7 +22,13 @@ pub(crate) fn expand(entry: Entry, args: TokenStream, item: TokenStream) -> Toke
     if let Err(error) = check(entry, &function) {
         return with_error(stand_in(function), &error);
     }
-    match RuntimeOptions::parse(entry, args) {
+    let options = RuntimeOptions::parse(entry, args).and_then(|options| {
+        if let Some(rules) = &options.rules {
+            rules.check_attributes(&function.attrs)?;
+        }
+        Ok(options)
+    });
+    match options {
         Ok(options) => run_on_runtime(entry, function, &options),
         Err(error) => {
             let options = RuntimeOptions::default_for(entry);
@@ -84,6 +90,20 @@ fn content(entry: Entry, function: &mut ItemFn, options: &RuntimeOptions) -> Tok
         Entry::Test => quote!(watch_test_builder),
     };
     let future = root(function, options);
+    if let Some(rules) = &options.rules {
+        let name = function.sig.ident.to_string();
+        let rules = rules.value(&options.facade, &name);
+        let at_name = options.facade.private_at(function.sig.ident.span());
+        let run = quote_spanned!(function.sig.ident.span()=> #at_name::run_test(#rules, #runtime, || #future));
+        return quote! {
+            let #finish = #private::Finish;
+            let mut #builder = #new_builder;
+            #builder.enable_all()#calls;
+            #private::#watch_builder(&mut #builder);
+            let #runtime = #builder.#build.expect("failed to build the runtime");
+            #run
+        };
+    }
     quote! {
         let #finish = #private::Finish;
         let mut #builder = #new_builder;

@@ -12,6 +12,7 @@ mod entry;
 mod facade;
 mod function;
 mod options;
+mod rules;
 mod settings;
 mod skip;
 mod watch;
@@ -62,6 +63,45 @@ pub fn main(args: TokenStream, item: TokenStream) -> TokenStream {
 ///     assert!(fetch().await.is_ok());
 /// }
 /// ```
+///
+/// # Tests that fail by what is found
+///
+/// By itself the attribute only has the test watched: findings are told, and fail an
+/// `asyncwatch check`. These arguments make the test itself fail, with plain `cargo
+/// test` too:
+///
+/// | argument | meaning |
+/// |---|---|
+/// | `max_poll = "20ms"` | a poll on the test's runtime that computes or blocks for so long is a slow one, and fails the test |
+/// | `deny(never_awaited, ..)` | findings of these kinds fail the test; `slow_poll` alone keeps the common limit |
+/// | `allow(slow_poll, ..)` | findings of these kinds are only counted, also under `asyncwatch check` |
+/// | `timeout = "10s"` | if the test has not ended by then (of real time, whatever tokio's clock says), it fails, and tells all its tasks and what its threads do |
+///
+/// ```ignore
+/// #[asyncwatch::test(max_poll = "20ms", deny(never_awaited, task_leaked), timeout = "10s")]
+/// async fn an_order_is_saved() {
+///     // A poll that blocks for 20 ms, a forgotten `.await`, a task that is left behind:
+///     // each fails the test, and the finding is in the panic's message.
+///     let _ = shop().save(order()).await;
+/// }
+/// ```
+///
+/// The verdict falls when the body has ended and its runtime has shut down, so an error
+/// that the test ignores cannot hide a finding. A test that panics by itself keeps its
+/// panic, and what was found is printed. Time without a CPU counts for nothing.
+///
+/// A finding belongs to the test on whose runtime it happened: tests that run side by
+/// side have limits of their own and do not answer for each other, nor for runtimes
+/// and threads that the body makes by itself. With `deny(task_leaked)`, every task of
+/// the runtime that is still alive 100 ms after the body has ended is a leak, unless it
+/// is `.detached("why")`.
+///
+/// Where a thread of the test is stuck in a poll when the time is up, nothing can end
+/// it: then everything is printed and the process exits with code 101.
+///
+/// Codes may also be written as they are elsewhere, `deny("slow-poll")`. With asyncwatch
+/// disabled the four arguments do nothing, the timeout included. They do not go with
+/// `#[should_panic]`, `allow` excepted.
 #[proc_macro_attribute]
 pub fn test(args: TokenStream, item: TokenStream) -> TokenStream {
     entry::expand(options::Entry::Test, args.into(), item.into()).into()

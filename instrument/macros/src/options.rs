@@ -5,8 +5,10 @@ use quote::{quote, quote_spanned};
 use syn::{Path, Result};
 
 use crate::facade::Facade;
+use crate::rules::{self, Rules};
 use crate::settings::Setting;
 
+/// The arguments of both macros; a test has its [`rules`] besides.
 const ACCEPTED: &[&str] = &[
     "flavor",
     "worker_threads",
@@ -33,6 +35,16 @@ impl Entry {
         }
     }
 
+    /// Reads the arguments of the macro.
+    fn settings(self, args: TokenStream) -> Result<Vec<Setting>> {
+        let of_tests = match self {
+            Self::Main => &[],
+            Self::Test => rules::ACCEPTED,
+        };
+        let accepted: Vec<&str> = ACCEPTED.iter().chain(of_tests).copied().collect();
+        Setting::parse_all(args, &accepted)
+    }
+
     fn default_flavor(self) -> Flavor {
         match self {
             Self::Main => Flavor::MultiThread,
@@ -48,6 +60,8 @@ pub(crate) struct RuntimeOptions {
     tokio: Option<Path>,
     /// Calls on the builder that the arguments ask for, in their order.
     calls: Vec<TokenStream>,
+    /// What a test asks for besides.
+    pub(crate) rules: Option<Rules>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -65,12 +79,13 @@ impl RuntimeOptions {
             flavor: entry.default_flavor(),
             tokio: None,
             calls: Vec::new(),
+            rules: None,
         }
     }
 
     /// Reads the arguments of the macro.
     pub(crate) fn parse(entry: Entry, args: TokenStream) -> Result<Self> {
-        let settings = Setting::parse_all(args, ACCEPTED)?;
+        let settings = entry.settings(args)?;
         let mut options = Self::default_for(entry);
         for setting in &settings {
             options.place(setting)?;
@@ -78,6 +93,7 @@ impl RuntimeOptions {
         for setting in &settings {
             options.configure(entry, setting)?;
         }
+        options.rules = Rules::read(&settings)?;
         Ok(options)
     }
 

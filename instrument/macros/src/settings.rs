@@ -1,19 +1,26 @@
-//! The `name = literal` lists that the macros take as arguments.
+//! The `name = literal` and `name(word, ..)` lists that the macros take as arguments.
 //!
 //! Knows the form of an argument and how to say what is wrong with it; what the
 //! names mean is left to the macro in question.
 
 use proc_macro2::{Span, TokenStream};
-use syn::parse::Parser;
+use syn::parse::{ParseStream, Parser};
 use syn::punctuated::Punctuated;
-use syn::{Error, Expr, ExprLit, Lit, Meta, Path, Result, Token};
+use syn::{Error, Expr, ExprLit, Ident, Lit, LitStr, Meta, Path, Result, Token};
 
-/// One argument: `name = value`, or a bare `name`.
+/// One argument: `name = value`, `name(word, ..)`, or a bare `name`.
 pub(crate) struct Setting {
     name: String,
     name_span: Span,
     value: Option<Lit>,
+    words: Vec<Word>,
 }
+
+/// A word of a list, bare or in quotes.
+type Word = (String, Span);
+
+/// Arguments that are written `name(word, ..)`.
+const LISTS: &[&str] = &["deny", "allow"];
 
 impl Setting {
     /// Reads the arguments of a macro, of which `accepted` names those it knows.
@@ -78,6 +85,14 @@ impl Setting {
         path.ok_or_else(|| self.wrong_value("a path in quotes, such as \"my_crate::tokio\""))
     }
 
+    /// The words of a list, of which there is at least one.
+    pub(crate) fn words(&self) -> Result<Vec<Word>> {
+        if self.words.is_empty() {
+            return Err(self.error(&as_list(&self.name)));
+        }
+        Ok(self.words.clone())
+    }
+
     /// An error about this argument.
     pub(crate) fn error(&self, message: &str) -> Error {
         Error::new(self.span(), message)
@@ -95,13 +110,42 @@ impl Setting {
             .filter(|name| accepted.contains(&name.as_str()))
             .ok_or_else(|| unknown(path, accepted))?;
         let name_span = path.segments[0].ident.span();
-        let value = literal(meta, &name)?;
+        let (value, words) = match LISTS.contains(&&*name) {
+            true => (None, words(meta, &name)?),
+            false => (literal(meta, &name)?, Vec::new()),
+        };
         Ok(Self {
             name,
             name_span,
             value,
+            words,
         })
     }
+}
+
+fn as_list(name: &str) -> String {
+    format!("`{name}` takes finding codes: `{name}(slow_poll, task_leaked)`")
+}
+
+fn words(meta: Meta, name: &str) -> Result<Vec<Word>> {
+    let Meta::List(list) = meta else {
+        return Err(Error::new_spanned(meta, as_list(name)));
+    };
+    let words = list
+        .parse_args_with(|input: ParseStream<'_>| {
+            Punctuated::<Word, Token![,]>::parse_terminated_with(input, word)
+        })
+        .map_err(|error| Error::new(error.span(), as_list(name)))?;
+    Ok(words.into_iter().collect())
+}
+
+fn word(input: ParseStream<'_>) -> Result<Word> {
+    if input.peek(LitStr) {
+        let text: LitStr = input.parse()?;
+        return Ok((text.value(), text.span()));
+    }
+    let ident: Ident = input.parse()?;
+    Ok((ident.to_string(), ident.span()))
 }
 
 fn literal(meta: Meta, name: &str) -> Result<Option<Lit>> {

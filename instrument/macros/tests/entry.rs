@@ -171,3 +171,29 @@ async fn other_attributes_stay() {
 async fn ignored_tests_are_ignored() {
     unreachable!("ignored");
 }
+
+#[asyncwatch::test(
+    max_poll = "1.5ms",
+    deny(slow_poll, "task-leaked"),
+    allow(unjoined),
+    timeout = "2s"
+)]
+async fn a_test_can_have_rules() -> Result<(), std::num::ParseIntError> {
+    let calls = take_calls();
+    let [builder, rules, root] = &calls[..] else {
+        panic!("{calls:?}");
+    };
+    assert_eq!(builder, "watch_test_builder");
+    assert_eq!(
+        rules,
+        "Rules { name: \"entry::a_test_can_have_rules\", max_poll: Some(1.5ms), deny: [SlowPoll, TaskLeaked], allow: [Unjoined], timeout: Some(2s) }"
+    );
+    assert!(root.starts_with("root a_test_can_have_rules "), "{calls:?}");
+    Ok(())
+}
+
+#[asyncwatch::test(allow(slow_poll))]
+#[should_panic(expected = "as it should")]
+async fn what_is_allowed_goes_with_should_panic() {
+    panic!("as it should");
+}

@@ -16,6 +16,7 @@ use crate::{
     },
     settings,
     slow::TaskIdentity,
+    trial,
 };
 
 /// Drops of a site that come with a stack.
@@ -54,8 +55,13 @@ pub(crate) fn pending(task: &'static Task, source: Source) {
         Source::FutureBesideHooks => site.count_cut_short(),
         Source::Hooks | Source::Future => site.count_dropped(),
     };
-    let traced = earlier < TRACED_PER_SITE && !std::thread::panicking();
-    if !traced || task.is_detached() || !settings::wants(Code::TaskDroppedPending) {
+    let is_traced =
+        || earlier < TRACED_PER_SITE || trial::is_traced(task.runtime(), Code::TaskDroppedPending);
+    if std::thread::panicking()
+        || !is_traced()
+        || task.is_detached()
+        || !settings::wants(Code::TaskDroppedPending)
+    {
         return;
     }
     crate::task_dropped(Dropped {
@@ -91,6 +97,7 @@ impl Counted {
                         id: 0,
                         kind: Kind::Task,
                         name: row.name,
+                        runtime: 0,
                         spawned_at: Some(site.location),
                     },
                     polls: None,

@@ -127,6 +127,7 @@ fn saturated(runtime: u64, full: &Saturation, seen: &Seen) -> Detected {
     );
     Detected {
         label: label(seen),
+        runtime,
         wall: Some(full.wait),
         notes: vec![format!(
             "never fewer than {} in the queue for {}",
@@ -152,6 +153,7 @@ fn outlives(runtime: u64, since: Duration, seen: &Seen) -> Detected {
     );
     Detected {
         label: label(seen),
+        runtime,
         wall: Some(since),
         notes: vec![
             "dropping a runtime waits for the closures that have begun; `shutdown_timeout` and `shutdown_background` leave them behind".to_owned(),

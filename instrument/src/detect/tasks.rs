@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use asyncwatch_findings::{Code, humanise, message};
+use asyncwatch_findings::{Code, Level, humanise, message};
 use asyncwatch_stack::Thread;
 
 use super::{
@@ -25,6 +25,7 @@ use crate::{
     report::{Detected, Place},
     settings,
     slow::TaskIdentity,
+    trial,
 };
 
 /// Between looks, at least.
@@ -112,7 +113,9 @@ impl Tasks {
 
     /// The program, or one of its runtimes, ends: what is left on it.
     pub(super) fn at_end_of(&mut self, root: RootEnd) -> Vec<Detected> {
-        if !settings::wants(Code::TaskLeaked) {
+        // A test that denies leaks counts every task that it leaves.
+        let counts = trial::level_on(root.runtime, Code::TaskLeaked) == Some(Level::Deny);
+        if counts || !settings::wants(Code::TaskLeaked) {
             return Vec::new();
         }
         let polls_before = self.roots.get(&root.id).copied();

@@ -213,6 +213,7 @@ fn detected(starved: &Starvation, info: &ThreadInfo, shares: &[(&'static Site, f
             format!("tasks spawned here took {:.0} % of its time", share * 100.0)
         }),
         worker: Some(worker),
+        runtime: info.runtime(),
         wall: Some(starved.window),
         queued_behind: Some(starved.queued),
         notes,

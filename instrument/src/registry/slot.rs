@@ -29,6 +29,7 @@ use crate::{
     publish::{Published, Reading},
     runtimes, settings,
     slow::{self, SlowEnd},
+    trial,
 };
 
 /// Polls nested deeper are not told apart from their outer one.
@@ -51,6 +52,8 @@ pub(crate) struct Slot {
     /// By depth, a bit each: the stretch there belongs to a poll that is suspended.
     again: AtomicU32,
     pub(crate) number: u32,
+    /// A poll this long is a slow one, in ticks.
+    limit: AtomicU64,
     busy: AtomicU64,
     /// Time of the published poll that is told apart from it.
     apart: AtomicU64,
@@ -296,6 +299,7 @@ impl Slot {
             overflowed: AtomicU32::new(0),
             again: AtomicU32::new(0),
             number,
+            limit: AtomicU64::new(u64::MAX),
             busy: AtomicU64::new(0),
             apart: AtomicU64::new(0),
             apart_usage: Used::default(),
@@ -385,7 +389,7 @@ impl Slot {
         self.busy.store(self.busy.load(Relaxed) + ticks, Relaxed);
         if let Some(task) = task {
             task.record_poll(clock::to_ns(ticks), end);
-            if ticks >= settings::limit_ticks() {
+            if ticks >= self.limit.load(Relaxed) {
                 self.slow_end(task, self.published.own(sequence), end);
             }
             Self::bury(task);
@@ -573,7 +577,7 @@ impl Slot {
                 if whole {
                     task.record_poll(clock::to_ns(ticks), end);
                 }
-                if end.saturating_sub(own.start) >= settings::limit_ticks() {
+                if end.saturating_sub(own.start) >= self.limit.load(Relaxed) {
                     self.slow_end(task, own, end);
                     is_apart = true;
                 }
@@ -775,6 +779,12 @@ impl Slot {
         self.parks.load(Relaxed)
     }
 
+    /// Takes over the limit that holds where the thread polls.
+    pub(super) fn adopt_limit(&self, info: &ThreadInfo) {
+        let limit = trial::limit_on(info.runtime());
+        self.limit.store(clock::from_duration(limit), Relaxed);
+    }
+
     /// The thread that owns the slot now.
     pub(crate) fn info(&self) -> Option<Arc<ThreadInfo>> {
         self.info
@@ -805,6 +815,7 @@ impl Slot {
             .store(self.sequence().load(Relaxed), Relaxed);
         self.apart_usage.set(UsedBy::default());
         self.base.at.store(0, Relaxed);
+        self.adopt_limit(info);
         *self.info.lock().unwrap_or_else(PoisonError::into_inner) = Some(info.clone());
         true
     }

@@ -67,17 +67,21 @@ impl ThreadInfo {
     /// Looks anew which worker it is, and of which runtime: `block_in_place` makes
     /// another thread the worker, and a thread may run one runtime after another.
     /// To be called on the thread itself.
-    fn refresh(&self) {
+    ///
+    /// Whether it is another runtime than before.
+    fn refresh(&self) -> bool {
         if self.own {
-            return;
+            return false;
         }
         let worker = tokio::runtime::worker_index().map_or(0, |worker| worker + 1);
         self.worker.store(worker, Relaxed);
         if worker == 0
             && let Ok(handle) = tokio::runtime::Handle::try_current()
         {
-            self.runtime.store(runtimes::number(handle.id()), Relaxed);
+            let runtime = runtimes::number(handle.id());
+            return self.runtime.swap(runtime, Relaxed) != runtime;
         }
+        false
     }
 }
 
@@ -143,14 +147,15 @@ pub(crate) fn account_here(now: Ticks) -> Option<Base> {
 pub(crate) fn refresh_here() {
     // While the thread ends there is nothing to know.
     let _ = OWNER.try_with(|owner| {
-        if let Some((_, info)) = owner.held.get() {
-            info.refresh();
+        if let Some((slot, info)) = owner.held.get()
+            && info.refresh()
+        {
+            slot.adopt_limit(info);
         }
     });
 }
 
 /// The runtime that the calling thread is in; 0 if none.
-#[cfg(any(tokio_unstable, feature = "layer"))]
 pub(crate) fn runtime_here() -> u64 {
     // Workers stay with their runtime.
     let of_worker = |owner: &Owner| {
@@ -183,6 +188,15 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Slot> {
         .iter()
         .filter_map(OnceLock::get)
         .map(|slot| &**slot)
+}
+
+/// Has every slot adopt the limit that holds for its thread's polls.
+pub(crate) fn adopt_limits() {
+    for slot in all() {
+        if let Some(info) = slot.info() {
+            slot.adopt_limit(&info);
+        }
+    }
 }
 
 /// All polls that were seen in this process.

@@ -10,10 +10,7 @@ use std::time::Duration;
 use asyncwatch_findings::{Class, Finding, Frame, SourceFiles, Stack, message, telling_stack};
 
 use super::episodes::{Episode, Seen};
-use crate::{
-    settings,
-    watchdog::{PollReport, Stage},
-};
+use crate::watchdog::{PollReport, Stage};
 
 /// Lines told beside the first.
 const LINES_MAX: usize = 2;
@@ -32,7 +29,7 @@ pub(super) fn lines(report: &PollReport, episode: &Episode, main: &Finding) -> V
         return others;
     }
     let own = report.verdict.cpu + report.verdict.blocked;
-    let least = settings::limit().max(own / PART_MIN);
+    let least = report.limit.max(own / PART_MIN);
     let mut rest: Vec<&Seen> = episode.stacks.iter().collect();
     let mut told = main.culprit.clone();
     while let Some(culprit) = told.take().filter(|_| others.len() < LINES_MAX) {
@@ -120,7 +117,7 @@ fn of_stacks(
         finding.worker.as_deref(),
         report.wall,
         wall,
-        settings::limit(),
+        report.limit,
     );
     Some(Other {
         finding: Finding { message, ..finding },

@@ -34,7 +34,7 @@ pub(super) fn slow_poll(report: &PollReport, episode: &Episode, level: Level) ->
         cpu: Some(report.verdict.cpu),
         blocked: Some(report.verdict.blocked),
         run_delay: report.verdict.run_delay,
-        limit: Some(settings::limit()),
+        limit: Some(report.limit),
         class: Some(class),
         syscall: telling.and_then(|seen| seen.syscall.clone()),
         task: Some(report.task.to_ref()),
@@ -50,7 +50,7 @@ pub(super) fn slow_poll(report: &PollReport, episode: &Episode, level: Level) ->
         task: finding.task.as_ref(),
         worker: finding.worker.as_deref(),
         wall: finding.wall.unwrap_or_default(),
-        limit: settings::limit(),
+        limit: report.limit,
         class: finding.class,
         ongoing: finding.ongoing,
     });
@@ -69,7 +69,7 @@ pub(super) fn is_unseen(episode: &Episode) -> bool {
 pub(super) fn never_yielded(report: &PollReport, slow: &Finding) -> Option<Finding> {
     let limit = Duration::from_nanos(settings::limit_of(Code::NeverYielded));
     let own = report.verdict.cpu + report.verdict.blocked;
-    let long = own >= limit.max(settings::limit()) && report.verdict.is_guilty();
+    let long = own >= limit.max(report.limit) && report.verdict.is_guilty();
     if !(report.first && long && settings::wants(Code::NeverYielded)) {
         return None;
     }
@@ -115,7 +115,7 @@ fn notes(report: &PollReport, episode: &Episode, finding: &Finding) -> Vec<Strin
     if report.dated {
         notes.push(format!(
             "times are the watchdog's, exact to {} ms; use `timing = exact` for exact ones",
-            (settings::limit() / 8).as_millis().max(1)
+            (report.limit / 8).as_millis().max(1)
         ));
     }
     let telling = telling_stack(&finding.stacks).map(|at| &*finding.stacks[at].frames);

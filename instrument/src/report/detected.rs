@@ -26,6 +26,8 @@ pub(crate) struct Detected {
     /// Where the fault is if no stack says it.
     pub(crate) otherwise: Option<SourceLine>,
     pub(crate) task: Option<TaskIdentity>,
+    /// Where it was seen, if that is not where the task is; 0 if not known.
+    pub(crate) runtime: u64,
     pub(crate) worker: Option<String>,
     /// With the time each stands for; the telling one first.
     pub(crate) stacks: Vec<(Duration, RawStack)>,
@@ -131,6 +133,7 @@ impl Detected {
             place,
             otherwise: None,
             task: None,
+            runtime: 0,
             worker: None,
             stacks: Vec::new(),
             wall: None,
@@ -142,6 +145,14 @@ impl Detected {
             unix_ns: clock::now_unix_ns(),
             count: 1,
             only_if: None,
+        }
+    }
+
+    /// Where it was seen; 0 if that is not known.
+    pub(super) fn runtime(&self) -> u64 {
+        match self.runtime {
+            0 => self.task.map_or(0, |task| task.runtime),
+            known => known,
         }
     }
 

@@ -95,7 +95,7 @@ fn listens() -> bool {
 }
 
 /// One write, so that lines of other threads do not fall into it.
-pub(super) fn to_stderr(text: &str) {
+pub(crate) fn to_stderr(text: &str) {
     // Nobody to tell if stderr is closed.
     let _ = std::io::stderr().write_all(text.as_bytes());
 }

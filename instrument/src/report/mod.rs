@@ -39,7 +39,9 @@ use asyncwatch_findings::{Code, Finding, ProcessInfo};
 use asyncwatch_stack::Thread;
 pub(crate) use detected::{Detected, OnlyIf, Place};
 pub(crate) use large_future::LargeFuture;
+pub(crate) use log::to_stderr;
 use patience::{Patience, Progress};
+pub(crate) use symbols::Symbols;
 pub(crate) use unawaited::DroppedUnawaited;
 
 use crate::{config::Builder, detect::Dropped, drops, watchdog::PollReport};
@@ -159,8 +161,16 @@ impl Reporter {
     /// Waits until everything sent so far is written, for as long as that gets on, but
     /// not for ever; `started` is when the wait began. Says how much was left undone.
     pub(crate) fn finish(&self, started: Instant) {
+        self.finish_with(started, Patience::new(self.reports));
+    }
+
+    /// The same for somebody who needs the findings, for as long as it takes.
+    pub(crate) fn settle(&self) {
+        self.finish_with(Instant::now(), Patience::new(true));
+    }
+
+    fn finish_with(&self, started: Instant, mut patience: Patience) {
         let Some(events) = &self.events else { return };
-        let mut patience = Patience::new(self.reports);
         let (done, wait) = sync_channel(1);
         let mut done = Some(done);
         loop {

@@ -7,13 +7,13 @@ use asyncwatch_stack::{Address, Modules, RawStack, Symbol, Symboliser};
 const FRAMES_MAX: usize = 200;
 
 /// Symbolises with a cache.
-pub(super) struct Symbols {
+pub(crate) struct Symbols {
     symboliser: Symboliser,
     modules: Modules,
 }
 
 impl Symbols {
-    pub(super) fn new() -> Symbols {
+    pub(crate) fn new() -> Symbols {
         Symbols {
             symboliser: Symboliser::new(),
             modules: Modules::current(),
@@ -21,7 +21,7 @@ impl Symbols {
     }
 
     /// The frames of a stack, innermost first, inlined functions as frames of their own.
-    pub(super) fn resolve(&mut self, stack: &RawStack) -> Vec<Frame> {
+    pub(crate) fn resolve(&mut self, stack: &RawStack) -> Vec<Frame> {
         let mut frames = Vec::new();
         for &address in &stack.addresses {
             let symbols = self.symboliser.resolve(address);

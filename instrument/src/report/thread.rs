@@ -36,7 +36,7 @@ use crate::{
         sites, slab, slots,
         task::{BUCKETS, Task},
     },
-    self_test, settings,
+    self_test, settings, trial,
     watchdog::{PollReport, Stage},
 };
 
@@ -220,7 +220,8 @@ impl Worker {
     }
 
     fn poll(&mut self, report: &PollReport) {
-        let level = self.config.level_of(Code::SlowPoll);
+        let asked = trial::level_on(report.runtime, Code::SlowPoll);
+        let level = asked.unwrap_or_else(|| self.config.level_of(Code::SlowPoll));
         let mut preliminary_id = None;
         let seen = !report.samples.is_empty();
         if self.file.exists() && self.symbols.is_none() && report.verdict.is_guilty() && seen {
@@ -232,6 +233,7 @@ impl Worker {
                 id: self.groups.next_id(),
                 ..compose::slow_poll(report, &located, level)
             };
+            trial::excuse(&mut preliminary, report.runtime);
             self.excuse_start(&mut preliminary);
             preliminary_id = Some(preliminary.id);
             self.write_process();
@@ -241,19 +243,21 @@ impl Worker {
         let symbols = self.symbols.get_or_insert_with(Symbols::new);
         let mut episode = self.episodes.take(report, symbols);
         let excused = episode.excused(report.wall);
-        if report.wall.saturating_sub(excused) >= settings::limit() {
-            let mut report = report.without(excused, settings::limit());
+        if report.wall.saturating_sub(excused) >= report.limit {
+            let mut report = report.without(excused);
             if excused.is_zero() && episode.never_asleep() {
-                report = report.never_asleep(settings::limit());
+                report = report.never_asleep();
             }
-            let finding = compose::slow_poll(&report, &episode, level);
+            let mut finding = compose::slow_poll(&report, &episode, level);
             let never_yielded = compose::never_yielded(&report, &finding);
             let beside = beside::lines(&report, &episode, &finding);
+            self.judge(&mut finding, report.runtime);
             self.slow_poll(&report, &mut episode, finding);
             for finding in beside {
-                self.count(finding);
+                self.count(finding, report.runtime);
             }
-            if let Some(finding) = never_yielded {
+            if let Some(mut finding) = never_yielded {
+                self.judge(&mut finding, report.runtime);
                 self.never_yielded(&mut episode, finding);
             }
         } else if let Some(id) = preliminary_id {
@@ -265,8 +269,7 @@ impl Worker {
         self.episodes.keep(report, episode);
     }
 
-    fn slow_poll(&mut self, report: &PollReport, episode: &mut Episode, mut finding: Finding) {
-        self.excuse_start(&mut finding);
+    fn slow_poll(&mut self, report: &PollReport, episode: &mut Episode, finding: Finding) {
         let outlasts_grace = episode.excused_at_start && finding.allowed.is_none();
         if let Some(id) = episode.finding.take_if(|_| outlasts_grace)
             && let Some(finding) = self.groups.end(id)
@@ -313,6 +316,12 @@ impl Worker {
         show
     }
 
+    /// What was seen on `runtime` may be excused, or be what its test must not do.
+    fn judge(&self, finding: &mut Finding, runtime: u64) {
+        self.excuse_start(finding);
+        trial::note(finding, runtime);
+    }
+
     /// What a program does while it starts may be meant: within its grace it is counted
     /// and no more.
     fn excuse_start(&self, finding: &mut Finding) {
@@ -335,8 +344,7 @@ impl Worker {
     }
 
     /// The same poll as the sign of a task that never yields.
-    fn never_yielded(&mut self, episode: &mut Episode, mut finding: Finding) {
-        self.excuse_start(&mut finding);
+    fn never_yielded(&mut self, episode: &mut Episode, finding: Finding) {
         if let Some(id) = episode.never_yielded {
             if let Some(finding) = self.groups.update(id, finding) {
                 self.publish(finding, false);
@@ -370,25 +378,27 @@ impl Worker {
         let Some(finding) = unawaited::judge(dropped, symbols, &mut self.places, level) else {
             return;
         };
-        self.count(finding);
+        self.count(finding, dropped.runtime);
     }
 
     fn task_dropped(&mut self, dropped: &Dropped) {
         let symbols = self.symbols.get_or_insert_with(Symbols::new);
         if let Some(finding) = dropped::judge(dropped, symbols, &mut self.dropped_tasks) {
-            self.count(finding);
+            self.count(finding, dropped.task.runtime);
         }
     }
 
     fn detected(&mut self, detected: Detected) {
         let symbols = self.symbols.get_or_insert_with(Symbols::new);
+        let runtime = detected.runtime();
         if let Some(finding) = detected.into_finding(symbols) {
-            self.count(finding);
+            self.count(finding, runtime);
         }
     }
 
-    fn count(&mut self, mut finding: Finding) {
-        self.excuse_start(&mut finding);
+    /// Counts what was seen on `runtime`.
+    fn count(&mut self, mut finding: Finding, runtime: u64) {
+        self.judge(&mut finding, runtime);
         let times = finding.count;
         if let Some(counted) = self.groups.count(finding) {
             self.show(&counted, times);

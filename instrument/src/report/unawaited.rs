@@ -22,6 +22,8 @@ pub(crate) struct DroppedUnawaited {
     pub(crate) stack: Option<RawStack>,
     /// The task that was being polled then.
     pub(crate) task: Option<TaskIdentity>,
+    /// Where it was dropped; 0 outside of any, or of several.
+    pub(crate) runtime: u64,
     pub(crate) unix_ns: u64,
 }
 

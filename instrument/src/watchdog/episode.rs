@@ -19,6 +19,7 @@ use crate::{
     },
     runtimes, settings,
     slow::{SlowEnd, TaskIdentity},
+    trial,
 };
 
 /// Stacks kept of one poll: one per look from half the limit to four times it (28),
@@ -51,6 +52,10 @@ pub(crate) struct Sample {
 #[derive(Clone, Debug)]
 pub(crate) struct PollReport {
     pub(crate) slot: u32,
+    /// Where the thread polled; 0 if that was of no interest.
+    pub(crate) runtime: u64,
+    /// From here on a poll there is slow.
+    pub(crate) limit: Duration,
     pub(crate) origin: u64,
     pub(crate) stage: Stage,
     pub(crate) task: TaskIdentity,
@@ -96,19 +101,19 @@ pub(crate) enum Stage {
 impl PollReport {
     /// The report of the poll without the part in which it blocked on purpose, judged
     /// anew. That part was asleep if anything was.
-    pub(crate) fn without(&self, excused: Duration, limit: Duration) -> PollReport {
+    pub(crate) fn without(&self, excused: Duration) -> PollReport {
         PollReport {
             wall: self.wall.saturating_sub(excused),
-            verdict: self.verdict.without(excused, limit),
+            verdict: self.verdict.without(excused, self.limit),
             ..self.clone()
         }
     }
 
     /// The report of a poll that every stack shows at work: what is neither computing nor
     /// waiting for a CPU was taken from the program by the machine.
-    pub(crate) fn never_asleep(&self, limit: Duration) -> PollReport {
+    pub(crate) fn never_asleep(&self) -> PollReport {
         PollReport {
-            verdict: self.verdict.sparing(self.verdict.blocked, limit),
+            verdict: self.verdict.sparing(self.verdict.blocked, self.limit),
             ..self.clone()
         }
     }
@@ -116,6 +121,7 @@ impl PollReport {
 
 pub(super) struct Episode {
     origin: u64,
+    terms: Terms,
     task: TaskIdentity,
     thread: String,
     /// Its own time began here: moved when nested polls end, in exact timing.
@@ -147,6 +153,28 @@ pub(super) struct Episode {
     queue: Queue,
     first: bool,
     asked: bool,
+}
+
+/// By what a poll is judged.
+#[derive(Clone, Copy, Debug)]
+struct Terms {
+    /// 0 where all runtimes have the same limit.
+    runtime: u64,
+    limit: Duration,
+}
+
+impl Terms {
+    /// Those of the polls that the thread makes now.
+    fn of(slot: &Slot) -> Terms {
+        let runtime = match trial::any() {
+            true => slot.info().map_or(0, |info| info.runtime()),
+            false => 0,
+        };
+        Terms {
+            runtime,
+            limit: trial::limit_on(runtime),
+        }
+    }
 }
 
 /// The tasks that wait behind a poll, as a curve through the looks at them.
@@ -216,7 +244,8 @@ impl Episode {
         now: Ticks,
     ) -> Option<Episode> {
         let task = Task::from_ptr(reading.task)?;
-        let limit = settings::limit();
+        let terms = Terms::of(slot);
+        let limit = terms.limit;
         let dated = reading.start == 0;
         let base = if dated {
             let usage = slot.info()?.thread.usage()?;
@@ -231,6 +260,7 @@ impl Episode {
         };
         Some(Episode {
             origin: reading.origin,
+            terms,
             task: TaskIdentity::of(task),
             thread: String::new(),
             start: if dated { now } else { reading.start },
@@ -371,7 +401,8 @@ impl Episode {
                 .get_or_insert_with(|| Neighbours::of(seen.info.thread.tid()));
         }
         let verdict = self.judge_running(held, base, usage, asleep);
-        let verdict = spare_the_starved(verdict, &mut self.neighbours);
+        let limit = self.terms.limit;
+        let verdict = spare_the_starved(verdict, &mut self.neighbours, limit);
         if held < self.next_report || !verdict.is_guilty() {
             return None;
         }
@@ -402,7 +433,7 @@ impl Episode {
         if stands_still || held < self.next_sample {
             return;
         }
-        self.next_sample = next_sample(held, settings::limit(), self.taken);
+        self.next_sample = next_sample(held, self.terms.limit, self.taken);
         if self.taken >= SAMPLES_MAX {
             return;
         }
@@ -459,7 +490,7 @@ impl Episode {
         usage: Usage,
         asleep: bool,
     ) -> Verdict {
-        let limit = settings::limit();
+        let limit = self.terms.limit;
         let Some(base) = base else {
             return verdict::judge(Accounting::default(), limit);
         };
@@ -505,6 +536,8 @@ impl Episode {
         self.next_report = self.next_report_after(held);
         PollReport {
             slot,
+            runtime: self.terms.runtime,
+            limit: self.terms.limit,
             origin: self.origin,
             stage,
             task: self.task,
@@ -543,7 +576,11 @@ impl Episode {
 /// may have been stopped, so only what was seen counts as blocked. A poll that it never
 /// looked at went by while it stood still, or had no CPU.
 pub(super) fn end(end: SlowEnd, mut seen: Option<Episode>, stalled: bool) -> Option<PollReport> {
-    let limit = settings::limit();
+    let terms = match &seen {
+        Some(seen) => seen.terms,
+        None => Terms::of(slots::at(end.slot)?),
+    };
+    let limit = terms.limit;
     if let Some(seen) = &mut seen {
         seen.settle(&[]);
     }
@@ -576,7 +613,7 @@ pub(super) fn end(end: SlowEnd, mut seen: Option<Episode>, stalled: bool) -> Opt
         limit,
     );
     let verdict = match &mut seen {
-        Some(seen) => spare_the_starved(verdict, &mut seen.neighbours),
+        Some(seen) => spare_the_starved(verdict, &mut seen.neighbours, limit),
         None => verdict,
     };
     // The thread may be gone by now.
@@ -607,6 +644,8 @@ pub(super) fn end(end: SlowEnd, mut seen: Option<Episode>, stalled: bool) -> Opt
     };
     Some(PollReport {
         slot: end.slot,
+        runtime: terms.runtime,
+        limit,
         origin: end.origin,
         stage: Stage::End,
         task: end.task,
@@ -684,9 +723,13 @@ fn waits_for_a_thread(activity: Activity) -> bool {
 
 /// The verdict without what the other threads of the process waited for a CPU: for as
 /// long as that took, a lock was perhaps held only because its holder could not run.
-fn spare_the_starved(verdict: Verdict, neighbours: &mut Option<Neighbours>) -> Verdict {
+fn spare_the_starved(
+    verdict: Verdict,
+    neighbours: &mut Option<Neighbours>,
+    limit: Duration,
+) -> Verdict {
     match neighbours {
-        Some(neighbours) => verdict.sparing(neighbours.longest_wait(), settings::limit()),
+        Some(neighbours) => verdict.sparing(neighbours.longest_wait(), limit),
         None => verdict,
     }
 }

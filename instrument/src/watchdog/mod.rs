@@ -7,6 +7,7 @@
 
 mod episode;
 mod glance;
+mod threads;
 mod verdict;
 
 use std::{
@@ -17,6 +18,7 @@ use std::{
 
 use asyncwatch_stack::Capturer;
 pub(crate) use episode::{Looks, PollReport, Sample, Stage};
+pub(crate) use threads::ThreadSeen;
 
 use crate::{
     clock::{self, Ticks},
@@ -29,7 +31,7 @@ use crate::{
         task::Task,
     },
     report::Reporter,
-    runtimes, self_test, settings, slow,
+    runtimes, self_test, settings, slow, trial,
 };
 use episode::{Episode, Inner};
 use glance::Glance;
@@ -52,7 +54,7 @@ const HOUSEKEEPING: Duration = Duration::from_millis(250);
 pub(crate) struct Nudge(Sender<Asked>);
 
 /// Why it is asked.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Occasion {
     /// What has been found is to be written.
     Finish,
@@ -60,6 +62,8 @@ pub(crate) enum Occasion {
     RootEnded(RootEnd),
     /// The process exits.
     Exit,
+    /// Somebody wants to know what the threads of a runtime do.
+    Threads(u64, Sender<Vec<ThreadSeen>>),
 }
 
 #[derive(Debug)]
@@ -75,6 +79,18 @@ impl Nudge {
         let occasion = Occasion::Finish;
         // It can only fail when there is no watchdog any more.
         let _ = self.0.send(Asked { occasion, done });
+    }
+
+    /// What the threads of `runtime` do now; nothing if the watchdog does not answer.
+    pub(crate) fn threads_of(&self, runtime: u64, at_most: Duration) -> Vec<ThreadSeen> {
+        let (seen, wait) = channel();
+        let (done, _) = channel();
+        let occasion = Occasion::Threads(runtime, seen);
+        let asked = self.0.send(Asked { occasion, done });
+        asked
+            .ok()
+            .and_then(|()| wait.recv_timeout(at_most).ok())
+            .unwrap_or_default()
     }
 
     /// Has the watchdog look once more and hand on what it sees, and waits for that.
@@ -155,17 +171,21 @@ impl Watchdog {
     }
 
     fn answer(&mut self, asked: &Asked) {
-        match asked.occasion {
+        match &asked.occasion {
             Occasion::Finish => self.detectors.finish(),
-            Occasion::RootEnded(root) => self.detectors.root_ended(root),
+            Occasion::RootEnded(root) => self.detectors.root_ended(*root),
             Occasion::Exit => self.detectors.exits(),
+            Occasion::Threads(runtime, seen) => {
+                let threads = threads::of(*runtime, self.capturer.as_mut());
+                let _ = seen.send(threads);
+            }
         }
         // The asker may have given up waiting.
         let _ = asked.done.send(());
     }
 
     fn period(&self) -> Duration {
-        let limit = settings::limit();
+        let limit = trial::shortest_limit();
         let idle = clock::to_duration(clock::now().saturating_sub(self.last_active)) > IDLE_AFTER;
         if idle {
             (limit / IDLE_LOOKS_PER_LIMIT).clamp(PERIOD_MIN, IDLE_PERIOD_MAX)
@@ -177,7 +197,7 @@ impl Watchdog {
     /// A look that comes late by half a limit or more may mean that the process was
     /// stopped, or its machine.
     fn note_stall(&mut self, late: Duration) {
-        if late >= settings::limit() / 2 {
+        if late >= trial::shortest_limit() / 2 {
             let now = clock::now();
             self.stall = Some((now.saturating_sub(clock::from_duration(late)), now));
         }

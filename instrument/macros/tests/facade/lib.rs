@@ -170,6 +170,43 @@ pub mod __private {
         runtime
     }
 
+    /// Kinds of findings.
+    #[derive(Clone, Copy, Debug)]
+    pub enum Code {
+        /// One of them.
+        SlowPoll,
+        /// Another.
+        TaskLeaked,
+        /// A third.
+        Unjoined,
+    }
+
+    /// What a test asks for.
+    #[derive(Clone, Copy, Debug)]
+    pub struct Rules {
+        /// Its path.
+        pub name: &'static str,
+        /// `max_poll = ".."`.
+        pub max_poll: Option<std::time::Duration>,
+        /// `deny(..)`.
+        pub deny: &'static [Code],
+        /// `allow(..)`.
+        pub allow: &'static [Code],
+        /// `timeout = ".."`.
+        pub timeout: Option<std::time::Duration>,
+    }
+
+    /// Called by `test` with rules, in place of the runtime's `block_on`.
+    #[track_caller]
+    pub fn run_test<F: Future>(
+        rules: Rules,
+        runtime: tokio::runtime::Runtime,
+        body: impl FnOnce() -> F,
+    ) -> F::Output {
+        call(format!("{rules:?}"));
+        runtime.block_on(body())
+    }
+
     /// Ends the watching when it is dropped.
     pub struct Finish;
 
