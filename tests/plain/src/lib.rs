@@ -26,7 +26,11 @@ async fn session(stream: TcpStream, orders: Orders, first: u64) {
         };
         number += 1;
         let price = orders.place(number, book, copies).await;
-        if write.write_all(format!("{price}\n").as_bytes()).await.is_err() {
+        if write
+            .write_all(format!("{price}\n").as_bytes())
+            .await
+            .is_err()
+        {
             return;
         }
     }
