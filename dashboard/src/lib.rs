@@ -17,6 +17,18 @@ mod doctor;
 mod explain;
 mod gather;
 pub mod model;
+#[cfg(all(
+    target_os = "linux",
+    target_pointer_width = "64",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
+mod outside;
+#[cfg(not(all(
+    target_os = "linux",
+    target_pointer_width = "64",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+)))]
+#[path = "outside/unsupported.rs"]
 mod outside;
 mod progress;
 mod ps;

@@ -16,6 +16,7 @@ use std::{
 use asyncwatch_stack::{Activity, CaptureError, Capturer, Still, Thread};
 
 use super::{Item, Section};
+use crate::outside;
 
 /// A thread that was seen to run is captured at the second or third try.
 const TRIES: u32 = 40;
@@ -27,6 +28,7 @@ pub(super) fn look() -> Section {
     let mut section = Section::new("System");
     section.push(platform());
     section.items.extend(stacks());
+    section.push(from_outside());
     section.items.extend(accounts());
     section.push(loopback());
     section.push(directory());
@@ -88,6 +90,24 @@ fn stacks() -> Vec<Item> {
             .todo(ALLOW_CALLS),
     };
     vec![asleep, running]
+}
+
+fn from_outside() -> Item {
+    match outside::try_out() {
+        Ok(tried) if tried.breakpoints => {
+            Item::good("programs without asyncwatch can be watched from outside")
+        }
+        Ok(_) => Item::gap(
+            "programs without asyncwatch can be watched from outside, but not held on to (ptrace, hardware breakpoints)",
+        )
+        .costs("of their polls, those that compute are not found, only those that block")
+        .todo("allow ptrace of child processes; some virtual machines have no breakpoints to give"),
+        Err(why) => Item::gap(format!(
+            "programs without asyncwatch cannot be watched from outside: {why}"
+        ))
+        .costs("only instrumented programs are watched")
+        .todo(ALLOW_CALLS),
+    }
 }
 
 /// Takes the stack of a thread that sleeps, or computes.

@@ -22,6 +22,7 @@ mod marks;
 mod name;
 mod pin;
 mod tree;
+mod trial;
 mod watch;
 
 use std::{
@@ -35,6 +36,7 @@ use std::{
 use anyhow::Context;
 use asyncwatch_findings::{Code, Coverage, Drop, Finding, Level, ProcessInfo, Totals};
 
+pub(crate) use self::trial::try_out;
 use self::{
     name::{Named, Terms},
     watch::{EPISODES_MAX, SharedMarks, Watch},
