@@ -8,7 +8,12 @@
 
 mod specimens;
 
-use std::{env, process::Command};
+use std::{
+    env,
+    process::Command,
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    thread,
+};
 
 /// One run of some specimens.
 struct Run {
@@ -119,6 +124,19 @@ fn on_one_thread_the_next_test_is_not_blamed() {
 #[test]
 fn a_limit_of_its_own_may_be_longer() {
     run("blocks_within_its_limit").passes();
+}
+
+#[test]
+fn a_busy_machine_fails_no_test() {
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| while !over.load(Relaxed) {});
+        }
+        let run = run("computes_little_at_a_time");
+        over.store(true, Relaxed);
+        run.passes();
+    });
 }
 
 #[test]

@@ -48,6 +48,17 @@ async fn blocks_within_its_limit() {
     sleep(LONG);
 }
 
+#[asyncwatch::test(max_poll = "20ms", deny(never_yielded))]
+#[ignore = "run by the tests beside"]
+async fn computes_little_at_a_time() {
+    for _ in 0..100 {
+        (0..20_000_u64).for_each(|n| {
+            std::hint::black_box(n);
+        });
+        tokio::task::yield_now().await;
+    }
+}
+
 #[asyncwatch::test]
 #[ignore = "run by the tests beside"]
 async fn blocks_without_rules() {
