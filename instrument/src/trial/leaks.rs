@@ -95,7 +95,11 @@ impl Left {
 /// is first polled.
 fn is_counted(task: &Task) -> bool {
     let of_wrapper = task.id() >= OWN_IDS && task.kind() == Kind::Task;
-    task.kind().is_spawned() && !(cfg!(tokio_unstable) && of_wrapper)
+    if cfg!(tokio_unstable) {
+        return task.kind().is_spawned() && !of_wrapper;
+    }
+    // What is detached is a whole task, though nobody saw it being spawned.
+    task.kind().is_spawned() || task.is_detached()
 }
 
 impl AtSite {
