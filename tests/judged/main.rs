@@ -131,7 +131,11 @@ fn a_busy_machine_fails_no_test() {
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
         for _ in 0..8 {
-            scope.spawn(|| while !over.load(Relaxed) {});
+            scope.spawn(|| {
+                while !over.load(Relaxed) {
+                    std::hint::spin_loop();
+                }
+            });
         }
         let run = run("computes_little_at_a_time");
         over.store(true, Relaxed);
