@@ -72,7 +72,7 @@ pub fn main(args: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// | argument | meaning |
 /// |---|---|
-/// | `max_poll = "20ms"` | a poll on the test's runtime that computes or blocks for so long is a slow one, and fails the test |
+/// | `max_poll = "20ms"` | a poll on the test's runtime that computes or blocks for so long is a slow one, and fails the test; wins over `ASYNCWATCH_MAX_POLL` and `--max-poll` |
 /// | `deny(never_awaited, ..)` | findings of these kinds fail the test; `slow_poll` alone keeps the common limit |
 /// | `allow(slow_poll, ..)` | findings of these kinds are only counted, also under `asyncwatch check` |
 /// | `timeout = "10s"` | if the test has not ended by then (of real time, whatever tokio's clock says), it fails, and tells all its tasks and what its threads do |
