@@ -48,9 +48,18 @@ impl Sample {
                 How::Syscall(call) => Some(call.describe_in(process.id())),
                 _ => None,
             },
-            complete: stack.complete,
+            complete: is_followed(stack),
         }
     }
+}
+
+/// No thread of a Rust program has as few frames as this. One that seems to sleeps in
+/// code without unwind information, as musl's system calls are.
+const FRAMES_MIN: usize = 6;
+
+/// Whether the stack shows all that called what its thread sleeps in.
+pub(super) fn is_followed(stack: &RawStack) -> bool {
+    stack.complete && stack.addresses.len() >= FRAMES_MIN
 }
 
 fn frame(address: Address, process: &Process) -> Frame {

@@ -253,7 +253,7 @@ fn drops(outcome: &Outcome, named: &Named) -> Vec<Drop> {
         drop(
             "stacks",
             outcome.unread + named.unclear,
-            "threads that slept on a stack that could not be followed to a poll",
+            "sleeping threads whose stacks could not be followed, so that nobody knows whether a poll slept: programs built for musl have such stacks",
         ),
         drop(
             "captures",

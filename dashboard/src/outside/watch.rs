@@ -25,7 +25,7 @@ use rustix::{
 
 use super::{
     Outcome as Sampled, Program, Unwatched,
-    episode::{Episode, Sample, classify},
+    episode::{Episode, Sample, classify, is_followed},
     follow::{Follower, Gait, Reading, Time},
     marks::{Marks, scene_of},
     pin::{Outcome, Pin},
@@ -701,7 +701,7 @@ fn goes_on_after_a_stop(call: &Syscall) -> bool {
 
 /// A stack that tokio has no part in, as far as it could be followed.
 fn is_plain(scene: Option<Scene>, stack: &RawStack) -> bool {
-    scene == Some(Scene::Elsewhere) && stack.complete
+    scene == Some(Scene::Elsewhere) && is_followed(stack)
 }
 
 /// Libraries of the system are in C, and the kernel's is not even a file.
@@ -741,5 +741,65 @@ fn read(thread: &Thread) -> Option<Reading> {
 pub(super) fn read_tables(wanted: &mpsc::Receiver<MarksOrder>) {
     while let Ok((image, marks)) = wanted.recv() {
         let _ = marks.set(Marks::of(&image));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn a_clock_and_a_disk_need_no_other_thread() {
+        for alone in ["clock_nanosleep(1s)", "nanosleep", "fsync(\"/var/log/x\")"] {
+            assert!(!waits_for_others(alone), "{alone}");
+        }
+        for others in [
+            "futex",
+            "read(pipe:[4711])",
+            "recvfrom(127.0.0.1:80)",
+            "wait4(pid 7)",
+        ] {
+            assert!(waits_for_others(others), "{others}");
+        }
+    }
+
+    #[test]
+    fn only_the_longest_wait_of_another_thread_counts() {
+        let before = Delays::from([(1, MS * 5), (2, MS * 7)]);
+        let after = Delays::from([(1, MS * 90), (2, MS * 27), (3, MS * 10)]);
+        assert_eq!(starved(1, &before, &after), MS * 20);
+        assert_eq!(starved(2, &before, &after), MS * 85);
+        assert_eq!(starved(1, &before, &Delays::new()), Duration::ZERO);
+    }
+
+    #[test]
+    fn calls_that_would_return_early_are_not_stopped() {
+        let call = |number| Syscall {
+            number,
+            args: [0; 6],
+            sp: 0,
+            pc: 0,
+        };
+        assert!(goes_on_after_a_stop(&call(libc::SYS_fsync)));
+        for returns in [
+            libc::SYS_epoll_pwait,
+            libc::SYS_recvfrom,
+            libc::SYS_read,
+            libc::SYS_ppoll,
+        ] {
+            assert!(!goes_on_after_a_stop(&call(returns)), "{returns}");
+        }
+    }
+
+    #[test]
+    fn libraries_of_the_system_have_no_tokio() {
+        assert!(may_have_tokio(Path::new("/home/me/target/debug/app")));
+        assert!(may_have_tokio(Path::new("/usr/local/bin/app")));
+        assert!(!may_have_tokio(Path::new(
+            "/usr/lib/x86_64-linux-gnu/libc.so.6"
+        )));
+        assert!(!may_have_tokio(Path::new("[vdso]")));
     }
 }
