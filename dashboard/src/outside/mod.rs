@@ -26,7 +26,7 @@ mod trial;
 mod watch;
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, HashSet},
     path::PathBuf,
     sync::mpsc,
     thread::{Builder, JoinHandle},
@@ -34,7 +34,7 @@ use std::{
 };
 
 use anyhow::Context;
-use asyncwatch_findings::{Code, Coverage, Drop, Finding, Level, ProcessInfo, Totals};
+use asyncwatch_findings::{Code, Coverage, Drop, Level, ProcessInfo, Totals};
 
 pub(crate) use self::trial::try_out;
 use self::{
@@ -118,8 +118,8 @@ pub(crate) struct FromOutside {
 impl Sampler {
     /// Starts to watch `child` and all that it starts, unless `args` say not to. Slow
     /// polls become findings of the level that `settings` give them, else of the `usual`
-    /// one. Programs that see all their tasks themselves, and say so where `gathering`
-    /// reads it, are left alone.
+    /// one. Programs that tell something themselves where `gathering` reads it are left
+    /// alone.
     ///
     /// # Errors
     ///
@@ -280,41 +280,16 @@ fn unwatched((exe, why): &(PathBuf, Unwatched)) -> String {
 
 impl FromOutside {
     /// Adds what was seen from outside to what the programs told themselves. One that
-    /// sees all its tasks knows better; of another only those polls are added that it
-    /// has not told.
+    /// tells something knows better: what is allowed in it, and what is a poll.
     pub(crate) fn add_to(self, gathered: &mut Gathered) {
-        for mut process in self.processes {
-            let told = gathered
-                .processes
-                .iter_mut()
-                .find(|told| told.reported && told.info.pid == process.info.pid);
-            let Some(told) = told else {
-                gathered.processes.push(process);
-                continue;
-            };
-            if !sees_all_tasks(&told.info) {
-                let first_free = told.findings.keys().max().map_or(1, |last| last + 1);
-                process.findings.retain(|_, finding| {
-                    !told.findings.values().any(|known| is_same(known, finding))
-                });
-                let more = process.findings.into_values().zip(first_free..);
-                told.findings
-                    .extend(more.map(|(finding, id)| (id, Finding { id, ..finding })));
-            }
-        }
+        let told: HashSet<u32> = (gathered.processes.iter())
+            .filter(|told| told.reported)
+            .map(|told| told.info.pid)
+            .collect();
+        let untold = |process: &Watched| !told.contains(&process.info.pid);
+        gathered
+            .processes
+            .extend(self.processes.into_iter().filter(untold));
         gathered.unwatched = self.unwatched;
     }
-}
-
-fn sees_all_tasks(info: &ProcessInfo) -> bool {
-    let sees = |aspect: &Coverage| aspect.aspect == "spawned-tasks" && aspect.covered;
-    info.coverage.iter().any(sees)
-}
-
-fn is_same(one: &Finding, other: &Finding) -> bool {
-    let place = |finding: &Finding| {
-        let culprit = finding.culprit.as_ref()?;
-        Some((culprit.file.clone()?, culprit.line?))
-    };
-    one.fingerprint == other.fingerprint || (place(one).is_some() && place(one) == place(other))
 }

@@ -29,7 +29,6 @@ use super::{
     follow::{Follower, Gait, Reading, Time},
     marks::{Marks, scene_of},
     pin::{Outcome, Pin},
-    sees_all_tasks,
     tree::{Kin, Tree, is_tool},
 };
 use crate::gather;
@@ -91,7 +90,7 @@ struct Watched {
     threads: HashMap<u32, Followed>,
     looks: u32,
     threads_met: u64,
-    /// It sees all its tasks itself, from inside.
+    /// It watches itself, from inside.
     instrumented: bool,
 }
 
@@ -318,7 +317,7 @@ impl Watch {
             self.order_marks(watched);
             let pid = watched.process.id();
             let told = gather::process_info(&self.reports, pid);
-            watched.instrumented = told.is_some_and(|told| sees_all_tasks(&told));
+            watched.instrumented = told.is_some();
         }
         if watched.instrumented || watched.has_tokio() == Some(false) {
             return true;
