@@ -235,3 +235,18 @@ fn a_test_in_time_has_a_timeout_for_nothing() {
 fn every_kind_of_finding_has_a_name_in_rules() {
     run("allows_everything").passes();
 }
+
+/// An ignored test that nobody runs would prove nothing.
+#[test]
+fn every_specimen_is_run() {
+    let names: Vec<&str> = include_str!("specimens.rs")
+        .split("#[ignore = ")
+        .skip(1)
+        .filter_map(|rest| rest.split_once("fn ")?.1.split('(').next())
+        .collect();
+    assert!(!names.is_empty());
+    for name in names {
+        let run = format!("\"{name}\"");
+        assert!(include_str!("main.rs").contains(&run), "nobody runs {name}");
+    }
+}

@@ -27,11 +27,13 @@ async fn report_progress(lines: u32) -> u64 {
 /// Stdout becomes a pipe that is first read after `rest`.
 fn slow_stdout(rest: Duration) {
     let mut fds = [0; 2];
+    // SAFETY: `fds` has room for two descriptors, and nobody else uses the one that is closed.
     unsafe {
         assert_eq!(libc::pipe(fds.as_mut_ptr()), 0);
         assert!(libc::dup2(fds[1], 1) == 1);
         libc::close(fds[1]);
     }
+    // SAFETY: the pipe's reading end is open, and nobody else owns it.
     let mut reader = unsafe { std::fs::File::from_raw_fd(fds[0]) };
     std::thread::spawn(move || {
         std::thread::sleep(rest);

@@ -25,7 +25,9 @@ async fn main() {
     // HOOK
     let path = std::env::temp_dir().join(format!("zoo-b60-{}", std::process::id()));
     let name = CString::new(path.to_str().unwrap()).unwrap();
-    assert_eq!(unsafe { libc::mkfifo(name.as_ptr(), 0o600) }, 0);
+    // SAFETY: `name` ends in a zero and outlives the call.
+    let made = unsafe { libc::mkfifo(name.as_ptr(), 0o600) };
+    assert_eq!(made, 0);
     let source = path.clone();
     std::thread::spawn(move || {
         std::thread::sleep(Duration::from_millis(300));
