@@ -12,6 +12,8 @@ pub(super) struct Marks {
     functions: Vec<(u64, u64, Mark)>,
     /// tokio is inside.
     pub(super) has_tokio: bool,
+    /// asyncwatch is inside: it may watch itself.
+    pub(super) has_asyncwatch: bool,
     /// Its own symbols are gone, and with them what tokio would be recognised by.
     pub(super) stripped: bool,
 }
@@ -41,6 +43,7 @@ impl Marks {
                 return;
             };
             let name = format!("{:#}", rustc_demangle::demangle(name));
+            marks.has_asyncwatch |= name.contains("asyncwatch_instrument");
             if let Some(mark) = mark_of(&display_name(&name)) {
                 let end = function.start.saturating_add(function.bytes);
                 marks.functions.push((function.start, end, mark));

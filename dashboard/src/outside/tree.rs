@@ -16,6 +16,19 @@ pub(super) struct Kin {
     pub(super) started: u64,
     /// What it runs; changes when it executes another program.
     pub(super) exe: PathBuf,
+    /// It runs what its parent does, as every process does between its fork and the
+    /// program that it is made for.
+    pub(super) inherited: bool,
+}
+
+impl Kin {
+    fn new(started: u64) -> Kin {
+        Kin {
+            started,
+            exe: PathBuf::new(),
+            inherited: false,
+        }
+    }
 }
 
 /// The command's processes as far as they are known.
@@ -43,8 +56,7 @@ impl Tree {
         };
         if let Some((_, started)) = parent_and_start(root) {
             // Its program is met at the first look, as one that has changed.
-            let exe = PathBuf::new();
-            tree.kin.insert(root, Kin { started, exe });
+            tree.kin.insert(root, Kin::new(started));
         }
         tree
     }
@@ -83,6 +95,7 @@ impl Tree {
             self.kin.remove(pid);
         }
         self.strangers.retain(|pid, _| pids.contains(pid));
+        let mut parents = HashMap::new();
         // A parent is mostly older than its children, and has the smaller number; where
         // numbers have begun anew, the next look finds the rest.
         for &pid in pids {
@@ -96,16 +109,18 @@ impl Tree {
                 continue;
             };
             if self.kin.contains_key(&parent) {
-                let exe = PathBuf::new();
-                self.kin.insert(pid, Kin { started, exe });
+                self.kin.insert(pid, Kin::new(started));
+                parents.insert(pid, parent);
             } else {
                 self.strangers.insert(pid, started);
             }
         }
         for (pid, kin) in &mut self.kin {
             match exe(*pid) {
-                Some(exe) if exe != kin.exe => {
-                    kin.exe = exe;
+                Some(now) if now != kin.exe => {
+                    let of_parent = parents.get(pid).and_then(|parent| exe(*parent));
+                    kin.inherited = of_parent.is_some_and(|of_parent| of_parent == now);
+                    kin.exe = now;
                     change.came.push((*pid, kin.clone()));
                 }
                 _ => {}
@@ -182,9 +197,8 @@ mod tests {
     }
 
     fn tree(root: u32) -> Tree {
-        let exe = PathBuf::new();
         Tree {
-            kin: [(root, Kin { started: 7, exe })].into(),
+            kin: [(root, Kin::new(7))].into(),
             strangers: HashMap::new(),
         }
     }
@@ -219,6 +233,16 @@ mod tests {
         );
         assert_eq!(came(&change), [(11, "test")]);
         assert!(change.went.is_empty());
+    }
+
+    #[test]
+    fn a_fork_is_told_from_the_program_it_is_made_for() {
+        let mut tree = tree(10);
+        look(&mut tree, &[(10, 5, "app")]);
+        let change = look(&mut tree, &[(10, 5, "app"), (11, 10, "app")]);
+        assert!(change.came[0].1.inherited);
+        let change = look(&mut tree, &[(10, 5, "app"), (11, 10, "sh")]);
+        assert!(!change.came[0].1.inherited);
     }
 
     #[test]

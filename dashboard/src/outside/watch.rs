@@ -92,6 +92,8 @@ struct Watched {
     threads_met: u64,
     /// It watches itself, from inside.
     instrumented: bool,
+    /// A copy of its parent, as long as it runs no other program.
+    inherited: bool,
 }
 
 struct Followed {
@@ -180,7 +182,7 @@ impl Watch {
         }
         let pids: Vec<u32> = self.processes.keys().copied().collect();
         for pid in pids {
-            self.forget(pid);
+            self.forget(pid, false);
         }
         self.sampled
     }
@@ -188,10 +190,10 @@ impl Watch {
     fn look_for_processes(&mut self) {
         let change = self.tree.look();
         for pid in change.went {
-            self.forget(pid);
+            self.forget(pid, false);
         }
         for (pid, kin) in change.came {
-            self.forget(pid);
+            self.forget(pid, true);
             if !is_tool(&kin.exe) {
                 self.meet(pid, kin);
             }
@@ -209,6 +211,7 @@ impl Watch {
                     looks: 0,
                     threads_met: 0,
                     instrumented: false,
+                    inherited: kin.inherited,
                 };
                 self.order_marks(&mut watched);
                 self.processes.insert(pid, watched);
@@ -251,11 +254,13 @@ impl Watch {
         }
     }
 
-    fn forget(&mut self, pid: u32) {
+    /// It is gone, or another program is `replacing` it: a copy of its parent that did
+    /// nothing but to start that one was no program of its own.
+    fn forget(&mut self, pid: u32, replacing: bool) {
         let Some(mut watched) = self.processes.remove(&pid) else {
             return;
         };
-        if !watched.instrumented {
+        if !watched.instrumented && !(replacing && watched.inherited) {
             self.remember(pid, &watched);
         }
         let threads = std::mem::take(&mut watched.threads);
@@ -306,7 +311,7 @@ impl Watch {
             let alive = self.look_at(&mut watched);
             self.processes.insert(pid, watched);
             if !alive {
-                self.forget(pid);
+                self.forget(pid, false);
             }
         }
     }
@@ -315,9 +320,7 @@ impl Watch {
         watched.looks = watched.looks.saturating_add(1);
         if REFRESHES.contains(&watched.looks) && watched.process.refresh(&mut self.images).is_ok() {
             self.order_marks(watched);
-            let pid = watched.process.id();
-            let told = gather::process_info(&self.reports, pid);
-            watched.instrumented = told.is_some();
+            self.ask_whether_instrumented(watched);
         }
         if watched.instrumented || watched.has_tokio() == Some(false) {
             return true;
@@ -449,8 +452,20 @@ impl Watch {
         }
     }
 
-    fn pin(&mut self, watched: &Watched, followed: &mut Followed) {
+    fn ask_whether_instrumented(&self, watched: &mut Watched) {
+        let told = gather::process_info(&self.reports, watched.process.id());
+        watched.instrumented = told.is_some();
+    }
+
+    fn pin(&mut self, watched: &mut Watched, followed: &mut Followed) {
         let now = Instant::now();
+        if watched.has_asyncwatch() {
+            // By now it may have begun to watch itself, and would see that it is stopped.
+            self.ask_whether_instrumented(watched);
+            if watched.instrumented {
+                return;
+            }
+        }
         followed.naps = 0;
         let is_own_child = watched.process.id() == self.root;
         match Pin::new(&followed.thread, is_own_child, now) {
@@ -538,6 +553,13 @@ impl Watched {
             }
         }
         all_read.then_some(false)
+    }
+
+    fn has_asyncwatch(&self) -> bool {
+        let has = |marks: &Marks| marks.has_asyncwatch;
+        self.marks
+            .iter()
+            .any(|(_, marks)| marks.get().is_some_and(has))
     }
 
     fn meet_threads(&mut self, tids: &[u32]) {
