@@ -1,21 +1,59 @@
 //! What the functions of an object file say about the threads that run them.
 
-use asyncwatch_findings::{Mark, Scene, display_name, mark_of, scene};
+use asyncwatch_findings::{Mark, Scene, display_name, mark_of_symbol, scene};
 use asyncwatch_stack::{
-    RawStack,
+    Address, RawStack,
     outside::{Image, Process},
 };
 
 /// The functions of one object file that say something, by address.
 #[derive(Debug, Default)]
 pub(super) struct Marks {
-    functions: Vec<(u64, u64, Mark)>,
+    functions: Vec<Function>,
+    /// Where functions begin that the runtime calls between polls of a root future.
+    between: Between,
     /// tokio is inside.
     pub(super) has_tokio: bool,
     /// asyncwatch is inside: it may watch itself.
     pub(super) has_asyncwatch: bool,
     /// Its own symbols are gone, and with them what tokio would be recognised by.
     pub(super) stripped: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Function {
+    start: u64,
+    end: u64,
+    mark: Mark,
+    /// It is part of the scheduler that runs on one thread.
+    one_thread: bool,
+}
+
+/// Every poll of the future of a `block_on` is followed by a call of one of these, unless
+/// it was the last.
+#[derive(Debug, Default)]
+struct Between {
+    /// On a runtime of one thread: `park`, `park_yield`, `run_task`.
+    one_thread: [Option<u64>; 3],
+    /// Elsewhere.
+    park: Option<u64>,
+}
+
+impl Between {
+    const ONE_THREAD: &[&str] = &["park", "park_yield", "run_task"];
+
+    fn meet(&mut self, name: &str, start: u64) {
+        let context = "tokio::runtime::scheduler::current_thread::Context::";
+        if let Some(function) = name.strip_prefix(context) {
+            let at = Self::ONE_THREAD.iter().position(|known| *known == function);
+            if let Some(at) = at {
+                self.one_thread[at] = Some(start);
+            }
+        }
+        if name == "tokio::runtime::park::CachedParkThread::park" {
+            self.park = Some(start);
+        }
+    }
 }
 
 /// What a symbol has to contain to be worth reading: most of a large program's do not.
@@ -44,24 +82,71 @@ impl Marks {
             };
             let name = format!("{:#}", rustc_demangle::demangle(name));
             marks.has_asyncwatch |= name.contains("asyncwatch_instrument");
-            if let Some(mark) = mark_of(&display_name(&name)) {
-                let end = function.start.saturating_add(function.bytes);
-                marks.functions.push((function.start, end, mark));
+            let name = display_name(&name);
+            marks.between.meet(&name, function.start);
+            if let Some(mark) = mark_of_symbol(&name) {
+                marks.functions.push(Function {
+                    start: function.start,
+                    end: function.start.saturating_add(function.bytes),
+                    mark,
+                    one_thread: name.contains("::current_thread::"),
+                });
                 marks.has_tokio |= matches!(mark, Mark::TaskPoll | Mark::BlockOn);
             }
         });
-        marks.functions.sort_unstable_by_key(|(start, ..)| *start);
+        marks
+            .functions
+            .sort_unstable_by_key(|function| function.start);
         marks.stripped = !has_table;
         marks
     }
 
-    fn at(&self, address: u64) -> Option<Mark> {
+    fn at(&self, address: u64) -> Option<&Function> {
         let after = self
             .functions
-            .partition_point(|(start, ..)| *start <= address);
-        let (_, end, mark) = self.functions.get(after.checked_sub(1)?)?;
-        (address < *end).then_some(*mark)
+            .partition_point(|function| function.start <= address);
+        let function = self.functions.get(after.checked_sub(1)?)?;
+        (address < function.end).then_some(function)
     }
+
+    /// Where the runtime goes on once a poll of a root future has returned; none if not
+    /// all such places are known.
+    fn between(&self, one_thread: bool) -> Vec<u64> {
+        let starts = match one_thread {
+            true => &self.between.one_thread[..],
+            false => std::slice::from_ref(&self.between.park),
+        };
+        let starts: Option<Vec<u64>> = starts.iter().copied().collect();
+        starts.unwrap_or_default()
+    }
+}
+
+/// Where the runtime goes on after the poll of the root future that `stack` is in, or
+/// seems to be; `at` is the innermost frame of the runtime's.
+pub(super) fn after_root<'a>(
+    stack: &RawStack,
+    at: usize,
+    process: &Process,
+    marks: impl Fn(&Image) -> Option<&'a Marks>,
+) -> Vec<u64> {
+    let located = |address: Address| {
+        let (image, stated) = process.locate(address)?;
+        Some((marks(image)?, stated))
+    };
+    let Some(&runtime) = stack.addresses.get(at) else {
+        return Vec::new();
+    };
+    let Some((of_runtime, stated)) = located(runtime) else {
+        return Vec::new();
+    };
+    let one_thread = stack.addresses[at..].iter().any(|&address| {
+        located(address)
+            .and_then(|(marks, stated)| marks.at(stated))
+            .is_some_and(|function| function.one_thread)
+    });
+    let added = runtime.lookup().wrapping_sub(stated);
+    let starts = of_runtime.between(one_thread).into_iter();
+    starts.map(|start| start.wrapping_add(added)).collect()
 }
 
 /// What `stack` says by its functions' symbols; `marks` finds those of an image, if
@@ -76,7 +161,7 @@ pub(super) fn scene_of<'a>(
         .iter()
         .map(|&address| {
             let (image, stated) = process.locate(address)?;
-            marks(image)?.at(stated)
+            Some(marks(image)?.at(stated)?.mark)
         })
         .collect();
     scene(&of_frames)
@@ -88,16 +173,38 @@ mod tests {
 
     #[test]
     fn an_address_belongs_to_the_function_around_it() {
+        let function = |start, end, mark| Function {
+            start,
+            end,
+            mark,
+            one_thread: false,
+        };
         let marks = Marks {
-            functions: vec![(10, 20, Mark::TaskPoll), (30, 40, Mark::BlockOn)],
+            functions: vec![
+                function(10, 20, Mark::TaskPoll),
+                function(30, 40, Mark::BlockOn),
+            ],
             ..Marks::default()
         };
-        let at = |address| marks.at(address);
+        let at = |address| marks.at(address).map(|function| function.mark);
         assert_eq!((at(9), at(20), at(29), at(40)), (None, None, None, None));
         assert_eq!(
             (at(10), at(19)),
             (Some(Mark::TaskPoll), Some(Mark::TaskPoll))
         );
         assert_eq!(at(30), Some(Mark::BlockOn));
+    }
+
+    #[test]
+    fn where_a_root_goes_on_is_known_as_a_whole_or_not_at_all() {
+        let mut marks = Marks::default();
+        let context = "tokio::runtime::scheduler::current_thread::Context";
+        for (name, start) in [("park", 1), ("park_yield", 2), ("enter", 9)] {
+            marks.between.meet(&format!("{context}::{name}"), start);
+        }
+        assert_eq!(marks.between(true), []);
+        marks.between.meet(&format!("{context}::run_task"), 3);
+        assert_eq!(marks.between(true), [1, 2, 3]);
+        assert_eq!(marks.between(false), []);
     }
 }

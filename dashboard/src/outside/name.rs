@@ -86,11 +86,11 @@ fn is_same(one: &Finding, other: &Finding) -> bool {
 /// promised a poll where the inlined functions show that it was none.
 fn finding(episode: &Episode, terms: Terms, objects: &mut Objects) -> Option<Finding> {
     let (mut stacks, mut kind) = (Vec::new(), None);
-    for sample in &episode.samples {
+    for (sample, order) in episode.samples.iter().zip(0..) {
         let (frames, of) = named(sample, objects);
         let Some(of) = of else { continue };
         kind.get_or_insert(of);
-        add(&mut stacks, frames, sample.weight);
+        add(&mut stacks, frames, sample.weight, order);
     }
     let kind = kind?;
     stacks.sort_by_key(|stack: &Stack| std::cmp::Reverse(stack.weight));
@@ -154,13 +154,16 @@ fn polled(stacks: &[Stack]) -> Option<String> {
     (name.contains("::")).then_some(name)
 }
 
-fn add(stacks: &mut Vec<Stack>, frames: Vec<Frame>, weight: Duration) {
+fn add(stacks: &mut Vec<Stack>, frames: Vec<Frame>, weight: Duration, order: u32) {
     match stacks.iter_mut().find(|stack| stack.frames == frames) {
-        Some(known) => known.weight += weight,
+        Some(known) => {
+            known.weight += weight;
+            known.seen.push(order);
+        }
         None => stacks.push(Stack {
             weight,
             frames,
-            seen: Vec::new(),
+            seen: vec![order],
         }),
     }
 }
@@ -178,7 +181,7 @@ fn named(sample: &Sample, objects: &mut Objects) -> (Vec<Frame>, Option<&'static
     let kind = match scene(&marks) {
         Scene::Task { .. } => Some("task"),
         Scene::Root { .. } => Some("block_on"),
-        Scene::MayBlock | Scene::Elsewhere => None,
+        Scene::PerhapsRoot { .. } | Scene::MayBlock | Scene::Elsewhere => None,
     };
     trim(&mut frames);
     (frames, kind)

@@ -20,7 +20,10 @@ use asyncwatch_stack::{
 use super::{episode::Sample, follow::Time};
 
 /// Most stacks that are taken of one poll.
-const SAMPLES_MAX: usize = 24;
+const SAMPLES_MAX: usize = 48;
+/// Stacks in quick succession, each time that one is due: a loop of many short calls is
+/// told from one long call by those that were taken outside of the call.
+const BURST: u32 = 3;
 /// A thread that does not stop for so long is let go: it sleeps where nothing reaches it.
 const ASKED_TIME_MAX: Duration = Duration::from_secs(2);
 
@@ -37,6 +40,8 @@ pub(super) struct Pin {
     stopped: Duration,
     pub(super) samples: Vec<Sample>,
     sampled_at: Instant,
+    /// Stacks that are still to be taken at once.
+    burst: u32,
     /// How often it was asleep when it was looked at.
     sleeps: u32,
     /// Every system call that it was seen in is a sleep: nobody else's doing.
@@ -80,6 +85,7 @@ impl Pin {
             stopped: Duration::ZERO,
             samples: Vec::new(),
             sampled_at: now,
+            burst: 0,
             sleeps: 0,
             only_slept: true,
         })
@@ -90,24 +96,30 @@ impl Pin {
         &mut self,
         thread: &Thread,
         process: &mut Process,
-        scene: impl Fn(&RawStack, &Process) -> Scene,
+        ends: impl Fn(&RawStack, &Process) -> Vec<u64>,
     ) -> Option<Outcome> {
         let stop = match self.tracee.happened() {
             Some(stop) => stop,
             None if self.is_deaf() => return Some(Outcome::Ended),
-            None => return None,
+            None => {
+                let is_due = self.state == State::Following && self.burst > 0;
+                if is_due && thread.activity() == Activity::Running {
+                    self.ask();
+                }
+                return None;
+            }
         };
         match (stop, self.state) {
             (Stop::Gone, State::Entering) => Some(Outcome::NoPoll),
             (Stop::Gone, _) => Some(Outcome::Ended),
             (Stop::Breakpoint, _) => {
-                self.tracee.clear_breakpoint();
+                self.tracee.clear_breakpoints();
                 self.take_cpu(thread);
                 Some(Outcome::Ended)
             }
             (Stop::Asked, State::Entering) => {
                 // Let go of as it stands, if it is in no poll.
-                let entered = self.enter(thread, process, scene);
+                let entered = self.enter(thread, process, ends);
                 if entered.is_ok() {
                     self.tracee.go_on();
                 }
@@ -133,13 +145,16 @@ impl Pin {
         &mut self,
         thread: &Thread,
         process: &mut Process,
-        scene: impl Fn(&RawStack, &Process) -> Scene,
+        ends: impl Fn(&RawStack, &Process) -> Vec<u64>,
     ) -> Result<(), Outcome> {
         let stack = self.tracee.stack(thread, process);
         let stack = stack.map_err(|_| Outcome::NoPoll)?;
-        let end = end_of_poll(&stack, scene(&stack, process)).ok_or(Outcome::NoPoll)?;
+        let ends = ends(&stack, process);
+        if ends.is_empty() {
+            return Err(Outcome::NoPoll);
+        }
         self.base = thread.account().ok_or(Outcome::NoPoll)?;
-        let set = self.tracee.set_breakpoint(end);
+        let set = self.tracee.set_breakpoints(&ends);
         set.map_err(|_| Outcome::NoBreakpoint)?;
         self.samples.push(Sample::new(&stack, process));
         self.state = State::Following;
@@ -198,17 +213,25 @@ impl Pin {
                 }
             }
             Activity::Running if due && self.samples.len() < SAMPLES_MAX => {
-                self.state = State::Sampling;
-                self.asked_at = Instant::now();
-                self.tracee.ask();
+                self.burst = BURST;
+                self.ask();
             }
-            _ => {}
+            _ => self.burst = 0,
+        }
+    }
+
+    fn ask(&mut self) {
+        self.burst -= 1;
+        if self.samples.len() < SAMPLES_MAX {
+            self.state = State::Sampling;
+            self.asked_at = Instant::now();
+            self.tracee.ask();
         }
     }
 
     /// Sparser as it gets longer.
     fn sampling(&self, period: Duration) -> Duration {
-        period * (1 + self.samples.len() as u32 / 4)
+        period * (1 + self.samples.len() as u32 / (4 * BURST))
     }
 
     /// The time that is certain so far.
@@ -234,15 +257,31 @@ impl Pin {
     }
 }
 
-/// The address that the poll returns to: where the runtime's function that polls tasks
-/// was called from; in `block_on`, whose own loop does the polling, where it goes on.
-fn end_of_poll(stack: &RawStack, scene: Scene) -> Option<u64> {
+/// The addresses at which the poll is over, one of which it comes to; none if it is no
+/// poll, or none whose end can be told.
+///
+/// A task's poll returns to where the runtime's function that polls tasks was called
+/// from. The future of a `block_on` is polled in the runtime's own loop, and may be a
+/// part of it: its poll is over when the loop goes on, as `after_root` says, or returns.
+pub(super) fn ends_of_poll(
+    stack: &RawStack,
+    scene: Scene,
+    after_root: impl Fn(usize) -> Vec<u64>,
+) -> Vec<u64> {
+    let returns = |at: usize| stack.addresses.get(at).map(|address| address.raw());
     match scene {
-        Scene::Task { at } => stack.addresses.get(at + 1),
-        Scene::Root { at } if at > 0 => stack.addresses.get(at),
-        _ => None,
+        Scene::Task { at } => returns(at + 1).into_iter().collect(),
+        Scene::Root { at } | Scene::PerhapsRoot { at } => {
+            let mut ends = after_root(at);
+            if !ends.is_empty() {
+                ends.extend(returns(at + 1));
+            } else if matches!(scene, Scene::Root { .. }) && at > 0 {
+                ends.extend(returns(at));
+            }
+            ends
+        }
+        Scene::MayBlock | Scene::Elsewhere => Vec::new(),
     }
-    .map(|address| address.raw())
 }
 
 #[cfg(test)]
@@ -258,10 +297,15 @@ mod tests {
             how: How::Signal,
             complete: true,
         };
-        assert_eq!(end_of_poll(&stack, Scene::Task { at: 1 }), Some(3));
-        assert_eq!(end_of_poll(&stack, Scene::Task { at: 2 }), None);
-        assert_eq!(end_of_poll(&stack, Scene::Root { at: 1 }), Some(2));
-        assert_eq!(end_of_poll(&stack, Scene::Root { at: 0 }), None);
-        assert_eq!(end_of_poll(&stack, Scene::MayBlock), None);
+        let ends = |scene, after: &[u64]| ends_of_poll(&stack, scene, |_| after.to_vec());
+        assert_eq!(ends(Scene::Task { at: 1 }, &[9]), [3]);
+        assert_eq!(ends(Scene::Task { at: 2 }, &[9]), []);
+        assert_eq!(ends(Scene::Root { at: 1 }, &[8, 9]), [8, 9, 3]);
+        assert_eq!(ends(Scene::PerhapsRoot { at: 0 }, &[9]), [9, 2]);
+        // Where the loop's functions are not known: where it goes on.
+        assert_eq!(ends(Scene::Root { at: 1 }, &[]), [2]);
+        assert_eq!(ends(Scene::Root { at: 0 }, &[]), []);
+        assert_eq!(ends(Scene::PerhapsRoot { at: 1 }, &[]), []);
+        assert_eq!(ends(Scene::MayBlock, &[9]), []);
     }
 }

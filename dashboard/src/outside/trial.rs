@@ -69,9 +69,9 @@ pub(crate) fn try_out() -> Result<TriedOut, String> {
         .ok()
         .is_some_and(|stack| {
             let outermost = stack.addresses.last();
-            outermost.is_some_and(|address| tracee.set_breakpoint(address.raw()).is_ok())
+            outermost.is_some_and(|address| tracee.set_breakpoints(&[address.raw()]).is_ok())
         });
-    tracee.clear_breakpoint();
+    tracee.clear_breakpoints();
     drop(tracee);
     child.end();
     Ok(TriedOut { breakpoints: set })

@@ -27,8 +27,8 @@ use super::{
     Outcome as Sampled, Program, Unwatched,
     episode::{Episode, Sample, classify, is_followed},
     follow::{Follower, Gait, Reading, Time},
-    marks::{Marks, scene_of},
-    pin::{Outcome, Pin},
+    marks::{Marks, after_root, scene_of},
+    pin::{Outcome, Pin, ends_of_poll},
     tree::{Kin, Tree, is_tool},
 };
 use crate::gather;
@@ -260,7 +260,8 @@ impl Watch {
         let Some(mut watched) = self.processes.remove(&pid) else {
             return;
         };
-        if !watched.instrumented && !(replacing && watched.inherited) {
+        let is_no_program = replacing && watched.inherited;
+        if !(watched.instrumented || is_no_program) {
             self.remember(pid, &watched);
         }
         let threads = std::mem::take(&mut watched.threads);
@@ -438,7 +439,10 @@ impl Watch {
                 followed.naps > 1 && {
                     let stack = watched.process.stack_of(&followed.thread);
                     let scene = stack.ok().and_then(|stack| watched.scene(&stack));
-                    let polls = matches!(scene, Some(Scene::Task { .. } | Scene::Root { .. }));
+                    let polls = matches!(
+                        scene,
+                        Some(Scene::Task { .. } | Scene::Root { .. } | Scene::PerhapsRoot { .. })
+                    );
                     if !polls {
                         followed.pause(now, self.limit);
                     }
@@ -500,10 +504,12 @@ impl Watch {
                 let Some((pin, _)) = &mut followed.pin else {
                     continue;
                 };
-                let scene = |stack: &RawStack, process: &Process| {
-                    scene_of(stack, process, |image| read_marks(marks, image))
+                let ends = |stack: &RawStack, process: &Process| {
+                    let marks = |image: &Image| read_marks(marks, image);
+                    let scene = scene_of(stack, process, marks);
+                    ends_of_poll(stack, scene, |at| after_root(stack, at, process, marks))
                 };
-                let mut outcome = pin.advance(&followed.thread, process, scene);
+                let mut outcome = pin.advance(&followed.thread, process, ends);
                 let mut ongoing = false;
                 if outcome.is_none() && pin.since().elapsed() > PIN_TIME_MAX {
                     (outcome, ongoing) = (Some(Outcome::Ended), true);

@@ -55,7 +55,7 @@ pub(crate) fn lasting(stacks: &[Stack], source: &dyn ReadSource) -> Option<Lasti
             })
         };
         let Some(call) = calls.filter(|call| weight(call) * 2 >= weight(&line)) else {
-            return found(false);
+            return turns_with(&line, &here, depth).or_else(|| found(false));
         };
         if came_and_went(&call, &line, &here, depth) || began_anew(&call, depth + 1, source) {
             return found(true);
@@ -140,6 +140,33 @@ fn heaviest<'a, K: PartialEq>(
         .rev()
         .max_by_key(|(_, group)| weight(group));
     heaviest.map(|(_, group)| group)
+}
+
+/// In a loop that spends about as much in a library's function as in one of the user's,
+/// the user's call, which can be changed: other than this `line`, which took its turns
+/// with it several times.
+fn turns_with(line: &[Sample<'_>], here: &[Sample<'_>], depth: usize) -> Option<Lasting> {
+    let calls = |sample: &Sample<'_>| {
+        sample.function(depth + 1)?;
+        sample.function(depth)?.line
+    };
+    let other = heaviest(here, calls)?;
+    let orders = |samples: &[Sample<'_>]| samples.iter().map(|sample| sample.order).collect();
+    let (line_seen, other_seen): (Vec<u32>, Vec<u32>) = (orders(line), orders(&other));
+    let mut seen: Vec<(u32, bool)> = (line_seen.iter().map(|&order| (order, false)))
+        .chain(other_seen.iter().map(|&order| (order, true)))
+        .collect();
+    seen.sort_unstable();
+    let turns = seen.windows(2).filter(|pair| pair[0].1 != pair[1].1);
+    if turns.count() < 2 * ABSENCES_MIN || weight(&other) * 2 < weight(line) {
+        return None;
+    }
+    let telling = other.iter().max_by_key(|sample| sample.stack_weight)?;
+    Some(Lasting {
+        stack: telling.stack,
+        frame: telling.frames[depth],
+        loops: true,
+    })
 }
 
 /// Whether `call` was away several times and briefly, while its caller was `here`.
@@ -336,6 +363,15 @@ mod tests {
         assert_eq!(check("bbbbhbbbebbbb"), Some((27, true)));
         assert_eq!(check("bbbbhbbbfbbbb"), Some((27, true)));
         assert_eq!(check("fbbbhbbbbbbhbbe"), Some((3, false)), "one call");
+    }
+
+    #[test]
+    fn a_loop_is_told_by_the_users_call_in_it() {
+        let stacks = [('h', HANDLE), ('n', NEXT)];
+        assert_eq!(check("nnhnnhnhnnhnnhn", &stacks), Some((27, true)));
+        // One after the other, or next to nothing.
+        assert_eq!(check("nnnnnnnnhhhhhhh", &stacks), Some((26, false)));
+        assert_eq!(check("nnnhnnnnnhnnnnnhnnnnn", &stacks), Some((26, false)));
     }
 
     #[test]

@@ -44,6 +44,6 @@ pub use name::{complete as complete_name, display_name};
 pub use place::below_registry;
 pub use render::{RenderOptions, render};
 pub use repeats::{Announcement, Repeats};
-pub use scene::{Mark, Scene, mark_of, scene};
+pub use scene::{Mark, Scene, mark_of, mark_of_symbol, scene};
 pub use source::{NoSource, ReadSource, SourceFiles, function_around};
 pub use testimony::{ends_its_task, is_below_should_panic, is_own_wake, waits_for_ever};

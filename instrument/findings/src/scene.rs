@@ -20,6 +20,9 @@ pub enum Mark {
     BlockInPlace,
     /// The runtime itself, between polls: it waits for work, or looks for it.
     Runtime,
+    /// The runtime around the future of a `block_on`: in an optimised program, the code
+    /// of that future may be a part of such a function. Only symbols say so.
+    AroundRoot,
     /// A place where blocking was allowed for a reason, or a test of asyncwatch's own.
     Allowed,
     /// A panic that is being told: where that takes long is not what is wrong.
@@ -39,11 +42,40 @@ pub enum Scene {
         /// The innermost frame of `block_on`.
         at: usize,
     },
+    /// In the poll of a future that was given to `block_on`, or in the runtime's own code
+    /// around it: only the inlined functions can tell.
+    PerhapsRoot {
+        /// The innermost frame that is the runtime's.
+        at: usize,
+    },
     /// Somewhere it may block: in the blocking pool, in `block_in_place`, where it was
     /// allowed, or in the runtime between polls.
     MayBlock,
     /// On a stack that tokio has no part in.
     Elsewhere,
+}
+
+/// What a function says by its symbol alone, which stands for all that was inlined in it.
+/// Its name is as [`display_name`](crate::display_name) gives it.
+pub fn mark_of_symbol(name: &str) -> Option<Mark> {
+    const AROUND: &[&str] = &[
+        "tokio::runtime::context",
+        "tokio::runtime::runtime",
+        "tokio::task::coop",
+    ];
+    let waits = |name: &str| {
+        let function = name.rsplit("::").next().unwrap_or(name);
+        function.starts_with("park")
+    };
+    match mark_of(name) {
+        Some(Mark::Runtime)
+            if is_below(name, "tokio::runtime::scheduler::current_thread") && !waits(name) =>
+        {
+            Some(Mark::AroundRoot)
+        }
+        None if AROUND.iter().any(|module| is_below(name, module)) => Some(Mark::AroundRoot),
+        mark => mark,
+    }
 }
 
 /// What a function says, by its name as [`display_name`](crate::display_name) gives it.
@@ -102,10 +134,14 @@ pub fn mark_of(name: &str) -> Option<Mark> {
 /// Closures of the blocking pool are polled like tasks; the pool around tells them
 /// apart, even where the compiler left nothing inside.
 pub fn scene(marks: &[Option<Mark>]) -> Scene {
-    let Some(innermost) = marks.iter().position(Option::is_some) else {
+    let Some(first) = marks.iter().position(Option::is_some) else {
         return Scene::Elsewhere;
     };
+    let is_around = marks[first] == Some(Mark::AroundRoot);
+    let sure = |mark: &Option<Mark>| !matches!(mark, None | Some(Mark::AroundRoot));
+    let innermost = marks.iter().position(sure).unwrap_or(first);
     match marks[innermost] {
+        Some(Mark::BlockOn | Mark::AroundRoot) if is_around => Scene::PerhapsRoot { at: first },
         Some(Mark::TaskPoll) => {
             let outward = &marks[innermost..];
             let end = outward
@@ -218,6 +254,41 @@ mod tests {
             "tokio::runtime::park::CachedParkThread::block_on",
         ];
         assert_eq!(seen(&parked), Scene::MayBlock);
+    }
+
+    #[test]
+    fn symbols_of_an_optimised_program_leave_open_whether_a_root_is_polled() {
+        let by_symbols = |names: &[&str]| {
+            let marks: Vec<_> = names
+                .iter()
+                .map(|name| mark_of_symbol(&display_name(name)))
+                .collect();
+            scene(&marks)
+        };
+        let around = [
+            "std::thread::functions::sleep",
+            "tokio::runtime::scheduler::current_thread::Context::enter",
+            "tokio::runtime::context::scoped::Scoped<T>::set",
+            "tokio::runtime::scheduler::current_thread::CoreGuard::block_on",
+        ];
+        assert_eq!(by_symbols(&around), Scene::PerhapsRoot { at: 1 });
+        let alone = ["sleep", "tokio::runtime::context::runtime::enter_runtime"];
+        assert_eq!(by_symbols(&alone), Scene::PerhapsRoot { at: 1 });
+        let parked = [
+            "epoll_wait",
+            "tokio::runtime::scheduler::current_thread::Context::park",
+            around[3],
+        ];
+        assert_eq!(by_symbols(&parked), Scene::MayBlock);
+        let spawns = [
+            "futex",
+            "tokio::runtime::context::current::with_current",
+            "tokio::runtime::task::raw::poll",
+            around[1],
+        ];
+        assert_eq!(by_symbols(&spawns), Scene::Task { at: 2 });
+        let worker = "tokio::runtime::scheduler::multi_thread::worker::Context::run";
+        assert_eq!(by_symbols(&["futex", worker]), Scene::MayBlock);
     }
 
     #[test]

@@ -203,13 +203,13 @@ fn a_breakpoint_tells_when_a_function_returns() {
         tracee.go_on();
         sleep(Duration::from_millis(1));
     };
-    tracee.set_breakpoint(end).unwrap();
+    tracee.set_breakpoints(&[0, 8, end]).unwrap();
     tracee.go_on();
     assert_eq!(wait(&mut tracee), Stop::Breakpoint);
     let stack = tracee.stack(&family.spinner, &mut family.process).unwrap();
     assert_eq!(stack.addresses[0], Address::Exact(end));
     assert_eq!(stack.addresses.len(), inside - 1, "one frame fewer");
-    tracee.clear_breakpoint();
+    tracee.clear_breakpoints();
     tracee.go_on();
     tracee.ask();
     assert_eq!(wait(&mut tracee), Stop::Asked, "and no more of them");

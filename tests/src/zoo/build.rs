@@ -1,4 +1,4 @@
-//! Builds `asyncwatch` and the instrumented specimens.
+//! Builds `asyncwatch` and the specimens.
 
 use std::{
     env,
@@ -40,13 +40,17 @@ pub(crate) fn build(specimens: &[Specimen], options: &Options) -> anyhow::Result
 
     let zoo = target.join("zoo");
     // Specimens from elsewhere do not replace ours.
-    let sources = zoo.join(if options.dir.is_none() {
+    let whose = if options.dir.is_none() {
         "ours"
     } else {
         "others"
-    });
-    copy(&options.directory(), &sources, repository())?;
-    let target = zoo.join(if options.stable { "stable" } else { "unstable" });
+    };
+    let (sources, library) = match options.plain {
+        true => (zoo.join("plain").join(whose), None),
+        false => (zoo.join(whose), Some(repository())),
+    };
+    copy(&options.directory(), &sources, library)?;
+    let target = zoo.join("built").join(options.kind());
     let mut command = cargo(&sources);
     command.args(["build", "--quiet", "--keep-going", "--target-dir"]);
     command.arg(&target);
@@ -55,10 +59,9 @@ pub(crate) fn build(specimens: &[Specimen], options: &Options) -> anyhow::Result
     }
     command.env(
         "RUSTFLAGS",
-        if options.stable {
-            ""
-        } else {
-            "--cfg tokio_unstable"
+        match options.kind() {
+            "unstable" => "--cfg tokio_unstable",
+            _ => "",
         },
     );
     if options.release {

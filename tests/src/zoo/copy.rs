@@ -1,5 +1,5 @@
-//! The instrumented copy of the specimens: what a user would do to them, on the same
-//! lines.
+//! The copy of the specimens that is built: mostly instrumented, as a user would do it,
+//! on the same lines.
 
 use std::{
     fs, io,
@@ -8,12 +8,17 @@ use std::{
 
 use anyhow::Context;
 
-/// Makes `to` an instrumented copy of the specimens in `from`, with asyncwatch from
-/// `library`. Files that stay the same are left alone, so that they are not built again.
-pub(crate) fn copy(from: &Path, to: &Path, library: &Path) -> anyhow::Result<()> {
+/// Makes `to` a copy of the specimens in `from`, instrumented with asyncwatch from
+/// `library`; without one, as they are. Files that stay the same are left alone, so that
+/// they are not built again.
+pub(crate) fn copy(from: &Path, to: &Path, library: Option<&Path>) -> anyhow::Result<()> {
     let manifest = fs::read_to_string(from.join("Cargo.toml"))
         .with_context(|| format!("{} is no package", from.display()))?;
-    write(&to.join("Cargo.toml"), &with_asyncwatch(&manifest, library))?;
+    let manifest = match library {
+        Some(library) => with_asyncwatch(&manifest, library),
+        None => as_a_workspace(manifest),
+    };
+    write(&to.join("Cargo.toml"), &manifest)?;
     if let Ok(lock) = fs::read_to_string(from.join("Cargo.lock"))
         && !to.join("Cargo.lock").exists()
     {
@@ -27,7 +32,11 @@ pub(crate) fn copy(from: &Path, to: &Path, library: &Path) -> anyhow::Result<()>
                 let target = to
                     .join(directory)
                     .join(path.file_name().unwrap_or_default());
-                write(&target, &instrument(&fs::read_to_string(&path)?))?;
+                let source = fs::read_to_string(&path)?;
+                match library {
+                    Some(_) => write(&target, &instrument(&source))?,
+                    None => write(&target, &source)?,
+                }
                 wanted.push(target);
             }
         }
@@ -54,11 +63,14 @@ fn remove_others(directory: &Path, wanted: &[PathBuf]) -> io::Result<()> {
     Ok(())
 }
 
-/// The manifest with the dependency, as a workspace of its own.
+/// The manifest with the dependency on asyncwatch.
 fn with_asyncwatch(manifest: &str, library: &Path) -> String {
     let dependency =
         format!("[dependencies]\nasyncwatch = {{ path = {library:?}, features = [\"watch\"] }}\n");
-    let mut manifest = manifest.replacen("[dependencies]\n", &dependency, 1);
+    as_a_workspace(manifest.replacen("[dependencies]\n", &dependency, 1))
+}
+
+fn as_a_workspace(mut manifest: String) -> String {
     if !manifest.lines().any(|line| line == "[workspace]") {
         manifest.push_str("\n[workspace]\n");
     }

@@ -2,7 +2,8 @@
 //!
 //! Each specimen is a small program after a real bug, or a look-alike that is none,
 //! with what has to be reported of it in its head. They are written on plain tokio;
-//! what is built is an instrumented copy with the same lines.
+//! what is built is an instrumented copy with the same lines, unless they are to be
+//! watched from outside.
 
 use std::process::ExitCode;
 
@@ -27,7 +28,10 @@ const EXIT_REGRESSION: u8 = 1;
 
 fn main() -> anyhow::Result<ExitCode> {
     let options = Options::parse();
-    let specimens = specimen::read_all(&options.directory(), &options.only)?;
+    let mut specimens = specimen::read_all(&options.directory(), &options.only)?;
+    if options.plain {
+        specimens.retain(|specimen| specimen.is_for_outside());
+    }
     let gaps = gaps::read(&options.directory())?;
     let built = build::build(&specimens, &options)?;
 

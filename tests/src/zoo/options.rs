@@ -17,6 +17,11 @@ pub(crate) struct Options {
     #[arg(long)]
     pub(crate) stable: bool,
 
+    /// Build them as they are, without `tokio_unstable`, and have them watched from
+    /// outside; only those with slow polls, and those that are clean
+    #[arg(long, conflicts_with = "stable")]
+    pub(crate) plain: bool,
+
     /// With all debug information in release, and of dependencies, not line tables alone
     #[arg(long)]
     pub(crate) full_debug: bool,
@@ -62,9 +67,18 @@ impl Options {
     /// `debug-unstable` and the like; `debug-unstable-busy` if the CPUs are kept so.
     pub(crate) fn configuration(&self) -> String {
         let profile = if self.release { "release" } else { "debug" };
-        let tokio = if self.stable { "stable" } else { "unstable" };
+        let tokio = self.kind();
         let busy = if self.burners > 0 { "-busy" } else { "" };
         format!("{profile}-{tokio}{busy}")
+    }
+
+    /// What the specimens are built with.
+    pub(crate) fn kind(&self) -> &'static str {
+        match (self.plain, self.stable) {
+            (true, _) => "plain",
+            (false, true) => "stable",
+            (false, false) => "unstable",
+        }
     }
 }
 

@@ -5,7 +5,7 @@
 //! somebody has to call [`Tracee::happened`] often while it is attached: signals that
 //! arrive for it wait until then.
 //!
-//! Its kernel-side breakpoint is one of the processor's: no byte of the program changes.
+//! Its breakpoints are the processor's: no byte of the program changes.
 
 #![expect(unsafe_code, reason = "ptrace, and waiting for what it stops")]
 
@@ -27,7 +27,7 @@ pub struct Tracee {
     state: State,
     /// Its process's parent is this process: its end is for others to wait for.
     is_own_child: bool,
-    breakpoint: Option<u64>,
+    has_breakpoints: bool,
     /// It was asked to stop, and has not yet.
     asked: bool,
 }
@@ -45,7 +45,7 @@ enum State {
 pub enum Stop {
     /// It was asked to.
     Asked,
-    /// It came to the breakpoint.
+    /// It came to a breakpoint.
     Breakpoint,
     /// It has ended, or is no longer ours.
     Gone,
@@ -65,7 +65,7 @@ impl Tracee {
             tid,
             state: State::Running,
             is_own_child: is_own_child && thread.is_main(),
-            breakpoint: None,
+            has_breakpoints: false,
             asked: false,
         })
     }
@@ -106,8 +106,7 @@ impl Tracee {
                     let _ = trace(libc::PTRACE_LISTEN, self.tid, 0, 0);
                 }
                 Event::Signal(signal) => {
-                    if signal == libc::SIGTRAP && self.breakpoint.is_some() && self.was_breakpoint()
-                    {
+                    if signal == libc::SIGTRAP && self.has_breakpoints && self.was_breakpoint() {
                         self.state = State::Stopped;
                         return Some(Stop::Breakpoint);
                     }
@@ -143,20 +142,21 @@ impl Tracee {
         };
     }
 
-    /// Makes it stop when it comes to `address`; while it stands still.
+    /// Makes it stop when it comes to one of `addresses`, of which there may be four;
+    /// while it stands still.
     ///
     /// # Errors
     ///
-    /// Where the processor or a virtual machine has no breakpoints to give.
-    pub fn set_breakpoint(&mut self, address: u64) -> io::Result<()> {
-        breakpoint::set(self.tid, address)?;
-        self.breakpoint = Some(address);
-        Ok(())
+    /// Where the processor or a virtual machine has no such breakpoints to give.
+    pub fn set_breakpoints(&mut self, addresses: &[u64]) -> io::Result<()> {
+        // Some may be set when the next one fails.
+        self.has_breakpoints = true;
+        breakpoint::set(self.tid, addresses)
     }
 
     /// The opposite; while it stands still.
-    pub fn clear_breakpoint(&mut self) {
-        if self.breakpoint.take().is_some() {
+    pub fn clear_breakpoints(&mut self) {
+        if mem::take(&mut self.has_breakpoints) {
             // Fails only if the thread is gone.
             let _ = breakpoint::clear(self.tid);
         }
@@ -241,7 +241,7 @@ impl Drop for Tracee {
             }
         }
         if self.state == State::Stopped {
-            self.clear_breakpoint();
+            self.clear_breakpoints();
             let _ = trace(libc::PTRACE_DETACH, self.tid, 0, 0);
         }
     }
@@ -266,18 +266,25 @@ fn trace(request: libc::c_uint, tid: u32, address: u64, data: u64) -> io::Result
 
 #[cfg(target_arch = "x86_64")]
 mod breakpoint {
-    //! Debug register 0 holds the address; the lowest bit of register 7 turns it on,
-    //! and zeros in its upper half say "when executed". Intel, Software Developer's
-    //! Manual, volume 3, "Debug Registers".
+    //! Debug registers 0 to 3 hold the addresses; every other of the lowest bits of
+    //! register 7 turns one on, and zeros in its upper half say "when executed". Intel,
+    //! Software Developer's Manual, volume 3, "Debug Registers".
 
     use std::io;
     use std::mem::offset_of;
 
-    const ENABLED: u64 = 1;
+    const ADDRESSES_MAX: usize = 4;
 
-    pub(super) fn set(tid: u32, address: u64) -> io::Result<()> {
-        write(tid, 0, address)?;
-        write(tid, 7, ENABLED)
+    pub(super) fn set(tid: u32, addresses: &[u64]) -> io::Result<()> {
+        if addresses.len() > ADDRESSES_MAX {
+            return Err(io::Error::from(io::ErrorKind::InvalidInput));
+        }
+        let mut enabled = 0;
+        for (register, address) in addresses.iter().enumerate() {
+            write(tid, register, *address)?;
+            enabled |= 1 << (2 * register);
+        }
+        write(tid, 7, enabled)
     }
 
     pub(super) fn clear(tid: u32) -> io::Result<()> {
@@ -294,7 +301,7 @@ mod breakpoint {
 mod breakpoint {
     use std::io;
 
-    pub(super) fn set(_: u32, _: u64) -> io::Result<()> {
+    pub(super) fn set(_: u32, _: &[u64]) -> io::Result<()> {
         Err(io::Error::from(io::ErrorKind::Unsupported))
     }
 
