@@ -19,7 +19,8 @@ use asyncwatch_stack::{
 
 use super::{episode::Sample, follow::Time};
 
-/// Most stacks that are taken of one poll.
+/// Most stacks that are kept of one poll. Of one that goes on every other is dropped
+/// then, and from then on they are taken half as often.
 const SAMPLES_MAX: usize = 48;
 /// Stacks in quick succession, each time that one is due: a loop of many short calls is
 /// told from one long call by those that were taken outside of the call.
@@ -42,6 +43,8 @@ pub(super) struct Pin {
     sampled_at: Instant,
     /// Stacks that are still to be taken at once.
     burst: u32,
+    /// Looks from one such time to the next.
+    sparse: u32,
     /// How often it was asleep when it was looked at.
     sleeps: u32,
     /// Every system call that it was seen in is a sleep: nobody else's doing.
@@ -86,6 +89,7 @@ impl Pin {
             samples: Vec::new(),
             sampled_at: now,
             burst: 0,
+            sparse: 1,
             sleeps: 0,
             only_slept: true,
         })
@@ -169,9 +173,11 @@ impl Pin {
             last.weight += now.saturating_duration_since(self.sampled_at);
         }
         self.sampled_at = now;
-        if self.samples.len() < SAMPLES_MAX {
-            self.samples.push(sample);
+        if self.samples.len() == SAMPLES_MAX {
+            self.samples = thinned(std::mem::take(&mut self.samples));
+            self.sparse *= 2;
         }
+        self.samples.push(sample);
     }
 
     fn take_cpu(&mut self, thread: &Thread) {
@@ -189,7 +195,7 @@ impl Pin {
         }
         let before = Instant::now();
         let (account, activity) = (thread.account(), thread.activity());
-        let due = before.saturating_duration_since(self.sampled_at) >= self.sampling(period);
+        let due = before.saturating_duration_since(self.sampled_at) >= period * self.sparse;
         let Some(account) = account else { return };
         self.time.cpu = account.cpu.saturating_sub(self.base.cpu);
         self.time.run_delay = account.run_delay.saturating_sub(self.base.run_delay);
@@ -212,7 +218,7 @@ impl Pin {
                     self.sample(Sample::new(&stack, process));
                 }
             }
-            Activity::Running if due && self.samples.len() < SAMPLES_MAX => {
+            Activity::Running if due => {
                 self.burst = BURST;
                 self.ask();
             }
@@ -222,16 +228,9 @@ impl Pin {
 
     fn ask(&mut self) {
         self.burst -= 1;
-        if self.samples.len() < SAMPLES_MAX {
-            self.state = State::Sampling;
-            self.asked_at = Instant::now();
-            self.tracee.ask();
-        }
-    }
-
-    /// Sparser as it gets longer.
-    fn sampling(&self, period: Duration) -> Duration {
-        period * (1 + self.samples.len() as u32 / (4 * BURST))
+        self.state = State::Sampling;
+        self.asked_at = Instant::now();
+        self.tracee.ask();
     }
 
     /// The time that is certain so far.
@@ -255,6 +254,18 @@ impl Pin {
             last.weight += rest;
         }
     }
+}
+
+/// Every other sample, each with the weight of the next one, too.
+fn thinned(samples: Vec<Sample>) -> Vec<Sample> {
+    let mut thinned: Vec<Sample> = Vec::with_capacity(SAMPLES_MAX);
+    for (at, sample) in samples.into_iter().enumerate() {
+        match thinned.last_mut() {
+            Some(last) if at % 2 == 1 => last.weight += sample.weight,
+            _ => thinned.push(sample),
+        }
+    }
+    thinned
 }
 
 /// The addresses at which the poll is over, one of which it comes to; none if it is no
@@ -291,6 +302,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn stacks_of_a_long_poll_are_thinned_and_keep_their_weight() {
+        let sample = |ms| Sample {
+            frames: Vec::new(),
+            weight: Duration::from_millis(ms),
+            syscall: None,
+            complete: true,
+        };
+        let kept = thinned([1, 2, 3, 4, 5].map(sample).into());
+        let weights: Vec<_> = kept
+            .iter()
+            .map(|sample| sample.weight.as_millis())
+            .collect();
+        assert_eq!(weights, [3, 7, 5]);
+    }
+
+    #[test]
     fn a_poll_ends_where_the_runtime_goes_on() {
         let stack = RawStack {
             addresses: vec![Address::Exact(1), Address::Return(2), Address::Return(3)],
@@ -299,13 +326,13 @@ mod tests {
         };
         let ends = |scene, after: &[u64]| ends_of_poll(&stack, scene, |_| after.to_vec());
         assert_eq!(ends(Scene::Task { at: 1 }, &[9]), [3]);
-        assert_eq!(ends(Scene::Task { at: 2 }, &[9]), []);
+        assert!(ends(Scene::Task { at: 2 }, &[9]).is_empty());
         assert_eq!(ends(Scene::Root { at: 1 }, &[8, 9]), [8, 9, 3]);
         assert_eq!(ends(Scene::PerhapsRoot { at: 0 }, &[9]), [9, 2]);
         // Where the loop's functions are not known: where it goes on.
         assert_eq!(ends(Scene::Root { at: 1 }, &[]), [2]);
-        assert_eq!(ends(Scene::Root { at: 0 }, &[]), []);
-        assert_eq!(ends(Scene::PerhapsRoot { at: 1 }, &[]), []);
-        assert_eq!(ends(Scene::MayBlock, &[9]), []);
+        assert!(ends(Scene::Root { at: 0 }, &[]).is_empty());
+        assert!(ends(Scene::PerhapsRoot { at: 1 }, &[]).is_empty());
+        assert!(ends(Scene::MayBlock, &[9]).is_empty());
     }
 }
