@@ -4,8 +4,8 @@
 use std::{collections::BTreeMap, sync::mpsc, time::Duration};
 
 use asyncwatch_findings::{
-    Class, Code, Finding, Frame, Level, Mark, Scene, SourceFiles, Stack, TaskRef, display_name,
-    mark, mark_of, message, scene, trim,
+    Class, Code, Finding, Frame, Level, Mark, Scene, SeenStack, SourceFiles, Stack, TaskRef,
+    display_name, lines_beside, mark, mark_of, message, scene, trim,
 };
 use asyncwatch_stack::Objects;
 
@@ -38,10 +38,10 @@ pub(super) fn all(episodes: &mpsc::Receiver<Episode>, terms: Terms) -> Named {
     let mut named = Named::default();
     while let Ok(episode) = episodes.recv() {
         let complete = episode.samples.iter().all(|sample| sample.complete);
-        match finding(&episode, terms, &mut objects) {
-            Some(finding) => named.add(episode.pid, finding),
-            None if complete => {}
-            None => named.unclear += 1,
+        let findings = findings(&episode, terms, &mut objects);
+        named.unclear += u64::from(findings.is_empty() && !complete);
+        for finding in findings {
+            named.add(episode.pid, finding);
         }
     }
     named
@@ -82,18 +82,39 @@ fn is_same(one: &Finding, other: &Finding) -> bool {
     one.fingerprint == other.fingerprint && line(one) == line(other)
 }
 
-/// The finding that an episode makes, if it was one: the symbols alone may have
-/// promised a poll where the inlined functions show that it was none.
-fn finding(episode: &Episode, terms: Terms, objects: &mut Objects) -> Option<Finding> {
-    let (mut stacks, mut kind) = (Vec::new(), None);
+/// The findings that an episode makes, if it was a poll: the symbols alone may have
+/// promised one where the inlined functions show that it was none.
+fn findings(episode: &Episode, terms: Terms, objects: &mut Objects) -> Vec<Finding> {
+    let (mut seen, mut kind) = (Vec::<Seen>::new(), None);
     for (sample, order) in episode.samples.iter().zip(0..) {
         let (frames, of) = named(sample, objects);
         let Some(of) = of else { continue };
         kind.get_or_insert(of);
-        add(&mut stacks, frames, sample.weight, order);
+        add(&mut seen, frames, sample, order);
     }
-    let kind = kind?;
-    stacks.sort_by_key(|stack: &Stack| std::cmp::Reverse(stack.weight));
+    let Some(kind) = kind else {
+        return Vec::new();
+    };
+    seen.sort_by_key(|seen| std::cmp::Reverse(seen.stack.weight));
+    let main = main_finding(episode, terms, kind, &seen);
+    let all: Vec<SeenStack<'_>> = seen
+        .iter()
+        .map(|seen| (&seen.stack, seen.syscall.as_deref()))
+        .collect();
+    let mut findings = lines_beside(&main, &all, &SourceFiles);
+    findings.iter_mut().for_each(note_what_is_missing);
+    findings.insert(0, main);
+    findings
+}
+
+/// A stack, and the system call that it slept in.
+struct Seen {
+    stack: Stack,
+    syscall: Option<String>,
+}
+
+/// The finding of the line that took most of the time.
+fn main_finding(episode: &Episode, terms: Terms, kind: &str, seen: &[Seen]) -> Finding {
     let worker = format!("thread `{}`", episode.thread);
     let time = episode.time;
     let mut finding = Finding {
@@ -115,7 +136,7 @@ fn finding(episode: &Episode, terms: Terms, objects: &mut Objects) -> Option<Fin
             spawned_at: None,
         }),
         worker: (!episode.thread.is_empty()).then_some(worker),
-        stacks,
+        stacks: seen.iter().map(|seen| seen.stack.clone()).collect(),
         ..Finding::new(Code::SlowPoll, terms.level, String::new(), episode.unix_ns)
     };
     finding.attribute(&SourceFiles);
@@ -133,6 +154,11 @@ fn finding(episode: &Episode, terms: Terms, objects: &mut Objects) -> Option<Fin
         class: finding.class,
         ongoing: finding.ongoing,
     });
+    note_what_is_missing(&mut finding);
+    finding
+}
+
+fn note_what_is_missing(finding: &mut Finding) {
     finding.notes.push(
         "seen from outside: it took at least this long, and its task is known by its code only"
             .to_owned(),
@@ -143,7 +169,6 @@ fn finding(episode: &Episode, terms: Terms, objects: &mut Objects) -> Option<Fin
             "the program has no line tables: set `debug = \"line-tables-only\"` and `strip = false` in its Cargo profile to see lines and inlined functions".to_owned(),
         );
     }
-    Some(finding)
 }
 
 /// The outermost function of the user's that the task runs: what it is called by.
@@ -154,16 +179,22 @@ fn polled(stacks: &[Stack]) -> Option<String> {
     (name.contains("::")).then_some(name)
 }
 
-fn add(stacks: &mut Vec<Stack>, frames: Vec<Frame>, weight: Duration, order: u32) {
-    match stacks.iter_mut().find(|stack| stack.frames == frames) {
+fn add(seen: &mut Vec<Seen>, frames: Vec<Frame>, sample: &Sample, order: u32) {
+    let known = seen
+        .iter_mut()
+        .find(|seen| seen.stack.frames == frames && seen.syscall == sample.syscall);
+    match known {
         Some(known) => {
-            known.weight += weight;
-            known.seen.push(order);
+            known.stack.weight += sample.weight;
+            known.stack.seen.push(order);
         }
-        None => stacks.push(Stack {
-            weight,
-            frames,
-            seen: vec![order],
+        None => seen.push(Seen {
+            stack: Stack {
+                weight: sample.weight,
+                frames,
+                seen: vec![order],
+            },
+            syscall: sample.syscall.clone(),
         }),
     }
 }

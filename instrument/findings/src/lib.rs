@@ -7,6 +7,7 @@
 //! deliberately knows nothing of threads, of tokio's types, or of the wire.
 
 mod attribute;
+mod beside;
 mod careless;
 mod code;
 mod event;
@@ -26,6 +27,7 @@ mod source;
 mod testimony;
 
 pub use attribute::telling_stack;
+pub use beside::{SeenStack, lines_beside};
 pub use careless::{Careless, careless_pending};
 pub use code::{Code, Level, UnknownName, nearest};
 pub use event::{Coverage, Drop, Event, ProcessInfo, Setting, Totals};

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, time::Duration};
 
 use asyncwatch_findings::{
-    Frame, Stack, in_block_in_place, in_blocking_closure, waits_for_allocator,
+    Frame, SeenStack, Stack, in_block_in_place, in_blocking_closure, waits_for_allocator,
     waits_for_child_to_begin,
 };
 
@@ -114,6 +114,14 @@ fn key(report: &PollReport) -> Key {
 }
 
 impl Episode {
+    /// All that was seen of it.
+    pub(super) fn seen(&self) -> Vec<SeenStack<'_>> {
+        let stacks = self.stacks.iter();
+        stacks
+            .map(|seen| (&seen.stack, seen.syscall.as_deref()))
+            .collect()
+    }
+
     /// What can be said before anything is symbolised.
     pub(super) fn located(report: &PollReport, symbols: &mut Symbols) -> Episode {
         let mut episode = Episode::default();

@@ -6,7 +6,6 @@
 //! watchdog goes on meanwhile, and hands over through a bounded queue.
 
 mod arrays;
-mod beside;
 mod bounds;
 mod boxed;
 mod compose;

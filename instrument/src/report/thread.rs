@@ -8,13 +8,14 @@ use std::{
 };
 
 use asyncwatch_findings::{
-    Allowed, Code, Drop, Event as Line, Finding, Level, ProcessInfo, Totals, humanise, message,
+    Allowed, Code, Drop, Event as Line, Finding, Level, ProcessInfo, SourceFiles, Totals, humanise,
+    lines_beside, message,
 };
 
 use asyncwatch_stack::Thread;
 
 use super::{
-    Detected, DroppedUnawaited, Event, Shared, beside, bounds, compose, dropped,
+    Detected, DroppedUnawaited, Event, Shared, bounds, compose, dropped,
     episodes::{Episode, Episodes},
     file::ReportFile,
     groups::{Counted, Groups},
@@ -250,7 +251,7 @@ impl Worker {
             }
             let mut finding = compose::slow_poll(&report, &episode, level);
             let never_yielded = compose::never_yielded(&report, &finding);
-            let beside = beside::lines(&report, &episode, &finding);
+            let beside = lines_beside(&finding, &episode.seen(), &SourceFiles);
             self.judge(&mut finding, report.runtime);
             self.slow_poll(&report, &mut episode, finding);
             for finding in beside {
