@@ -1,9 +1,12 @@
 //! A poll that took too long, as it was seen from outside.
 
-use std::{path::PathBuf, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use asyncwatch_findings::{Class, Frame};
-use asyncwatch_stack::{Address, How, RawStack, outside::Process};
+use asyncwatch_stack::{
+    Address, How, RawStack,
+    outside::{Image, Process},
+};
 
 use super::follow::Time;
 
@@ -25,8 +28,8 @@ pub(super) struct Episode {
 /// A stack that was taken of it.
 #[derive(Clone, Debug)]
 pub(super) struct Sample {
-    /// By object file and offset, innermost first.
-    pub(super) frames: Vec<Frame>,
+    /// Innermost first.
+    pub(super) places: Vec<Place>,
     /// How long it is taken to have been so.
     pub(super) weight: Duration,
     pub(super) syscall: Option<String>,
@@ -38,10 +41,10 @@ impl Sample {
     /// Of a stack that was just taken; system calls are described while they last.
     pub(super) fn new(stack: &RawStack, process: &Process) -> Sample {
         Sample {
-            frames: stack
+            places: stack
                 .addresses
                 .iter()
-                .map(|&address| frame(address, process))
+                .map(|&address| Place::of(address, process))
                 .collect(),
             weight: Duration::ZERO,
             syscall: match stack.how {
@@ -62,15 +65,37 @@ pub(super) fn is_followed(stack: &RawStack) -> bool {
     stack.complete && stack.addresses.len() >= FRAMES_MIN
 }
 
-fn frame(address: Address, process: &Process) -> Frame {
-    let (path, offset) = match process.locate(address) {
-        Some((image, stated)) => (image.path().to_owned(), stated),
-        None => (PathBuf::new(), address.lookup()),
-    };
-    Frame {
-        module: Some(path.display().to_string()),
-        offset: Some(offset),
-        ..Frame::default()
+/// A place in a program's code.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    /// The object file; `None` for code that lies in none.
+    image: Option<Arc<Image>>,
+    /// What its file states for it, or the address itself.
+    offset: u64,
+}
+
+impl Place {
+    fn of(address: Address, process: &Process) -> Place {
+        match process.locate(address) {
+            Some((image, stated)) => Place {
+                image: Some(image.clone()),
+                offset: stated,
+            },
+            None => Place {
+                image: None,
+                offset: address.lookup(),
+            },
+        }
+    }
+
+    /// As a frame that has no name yet.
+    pub(super) fn frame(&self) -> Frame {
+        let path = self.image.as_ref().map(|image| image.path());
+        Frame {
+            module: Some(path.map_or_else(String::new, |path| path.display().to_string())),
+            offset: Some(self.offset),
+            ..Frame::default()
+        }
     }
 }
 

@@ -203,9 +203,9 @@ fn add(seen: &mut Vec<Seen>, frames: Vec<Frame>, sample: &Sample, order: u32) {
 /// what it polled; `None` if it was in no poll.
 fn named(sample: &Sample, objects: &mut Objects) -> (Vec<Frame>, Option<&'static str>) {
     let mut frames: Vec<Frame> = sample
-        .frames
+        .places
         .iter()
-        .flat_map(|frame| gather::names::named(frame.clone(), objects))
+        .flat_map(|place| gather::names::named(place.frame(), objects))
         .collect();
     mark(&mut frames);
     let marks: Vec<_> = frames.iter().map(mark_of_frame).collect();

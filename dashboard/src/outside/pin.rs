@@ -21,10 +21,10 @@ use super::{episode::Sample, follow::Time};
 
 /// Most stacks that are kept of one poll. Of one that goes on every other is dropped
 /// then, and from then on they are taken half as often.
-const SAMPLES_MAX: usize = 48;
+const SAMPLES_MAX: usize = 128;
 /// Stacks in quick succession, each time that one is due: a loop of many short calls is
 /// told from one long call by those that were taken outside of the call.
-const BURST: u32 = 3;
+const BURST: u32 = 5;
 /// A thread that does not stop for so long is let go: it sleeps where nothing reaches it.
 const ASKED_TIME_MAX: Duration = Duration::from_secs(2);
 
@@ -304,7 +304,7 @@ mod tests {
     #[test]
     fn stacks_of_a_long_poll_are_thinned_and_keep_their_weight() {
         let sample = |ms| Sample {
-            frames: Vec::new(),
+            places: Vec::new(),
             weight: Duration::from_millis(ms),
             syscall: None,
             complete: true,

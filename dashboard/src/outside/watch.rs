@@ -53,7 +53,8 @@ const PIN_TIME_MAX: Duration = Duration::from_secs(10);
 const REFRESHES: [u32; 3] = [1, 4, 16];
 /// Programs that are remembered after their end.
 const PROGRAMS_MAX: usize = 4_096;
-/// Episodes waiting for their names.
+/// Episodes waiting for their names. One that computed has 128 stacks of some hundred
+/// places at most, of 16 bytes each: 200 KB.
 pub(super) const EPISODES_MAX: usize = 256;
 
 /// The symbol table of one image, once it has been read.
