@@ -50,7 +50,7 @@ pub(crate) async fn check(args: CheckArgs, color: bool) -> anyhow::Result<ExitCo
         roots: Roots::here(),
         told: HashSet::new(),
     };
-    let ending = progress::follow(child, &mut gathering, progress).await?;
+    let ending = progress::follow(child, &mut gathering, sampler.as_ref(), progress).await?;
     let command = child::shown(&args.command);
     let allows = allows();
     let mut gathered = gathering.finish();

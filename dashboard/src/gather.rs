@@ -104,6 +104,12 @@ impl Gathering {
         self.streams.values().map(Stream::process)
     }
 
+    /// Whether the process with this id tells of itself.
+    pub(crate) fn tells_itself(&self, pid: u32) -> bool {
+        self.processes()
+            .any(|process| process.reported && process.info.pid == pid)
+    }
+
     /// Reads the rest; nothing more is expected.
     pub(crate) fn finish(mut self) -> Gathered {
         self.read();

@@ -11,7 +11,8 @@ use tokio::time;
 use crate::{
     baseline::Baseline,
     config::Allows,
-    gather::{Gathering, Watched},
+    gather::Gathering,
+    outside::Sampler,
     report::{Roots, clean, say},
     run::child::{Child, Ending},
 };
@@ -37,6 +38,7 @@ pub(crate) struct Progress<'a> {
 pub(crate) async fn follow(
     child: Child,
     gathering: &mut Gathering,
+    sampler: Option<&Sampler>,
     mut progress: Progress<'_>,
 ) -> anyhow::Result<Ending> {
     if !io::stderr().is_terminal() {
@@ -49,7 +51,12 @@ pub(crate) async fn follow(
             ending = &mut ending => return ending,
             _ = looks.tick() => {
                 gathering.read();
-                for line in progress.news(gathering.processes()) {
+                let seen: Vec<Finding> = sampler.into_iter().flat_map(Sampler::news)
+                    .filter(|(pid, _)| !gathering.tells_itself(*pid))
+                    .map(|(_, finding)| finding)
+                    .collect();
+                let told = gathering.processes().flat_map(|process| process.findings.values());
+                for line in progress.news(told.chain(&seen)) {
                     // The command may have left its own progress on the line.
                     say(&format!("\r\u{1b}[Kasyncwatch: {}\n", clean(&line)));
                 }
@@ -60,9 +67,9 @@ pub(crate) async fn follow(
 
 impl Progress<'_> {
     /// A line for each finding that was not told before.
-    fn news<'p>(&mut self, processes: impl Iterator<Item = &'p Watched>) -> Vec<String> {
+    fn news<'f>(&mut self, findings: impl Iterator<Item = &'f Finding>) -> Vec<String> {
         let mut lines = Vec::new();
-        for finding in processes.flat_map(|process| process.findings.values()) {
+        for finding in findings {
             if self.told.len() >= LINES_MAX || !self.is_telling(finding) {
                 continue;
             }
@@ -118,7 +125,7 @@ mod tests {
     use asyncwatch_findings::Frame;
 
     use super::*;
-    use crate::report::samples::{PID, descheduled, never_awaited, process, slow_poll};
+    use crate::report::samples::{descheduled, never_awaited, slow_poll};
 
     fn progress<'a>(caps: &'a [(Code, Level)], allows: &'a Allows) -> Progress<'a> {
         Progress {
@@ -139,18 +146,15 @@ mod tests {
             culprit: Some(Frame::default()),
             ..slow_poll()
         };
-        assert_eq!(progress.news([process(PID, vec![unnamed])].iter()), [""; 0]);
-        let first = [process(PID, vec![slow_poll(), descheduled()])];
+        assert_eq!(progress.news([&unnamed].into_iter()), [""; 0]);
+        let first = [slow_poll(), descheduled()];
         assert_eq!(
             progress.news(first.iter()),
             [
                 "slow-poll at src/session.rs:42 in app::session::load: task `session` held worker 1 for 512 ms (limit 100 ms)"
             ]
         );
-        let both = [
-            process(PID, vec![slow_poll(), never_awaited()]),
-            process(PID + 1, vec![slow_poll()]),
-        ];
+        let both = [slow_poll(), never_awaited(), slow_poll()];
         let lines = progress.news(both.iter());
         assert_eq!(lines.len(), 1);
         assert!(
@@ -163,7 +167,7 @@ mod tests {
     #[test]
     fn what_the_report_hides_is_not_told() {
         let allows = Allows::none();
-        let one = [process(PID, vec![slow_poll()])];
+        let one = [slow_poll()];
         let mut lowered = progress(&[(Code::SlowPoll, Level::Allow)], &allows);
         assert_eq!(lowered.news(one.iter()), [""; 0]);
         let mut open = Progress {
@@ -175,13 +179,15 @@ mod tests {
 
     #[test]
     fn many_findings_are_told_at_the_end() {
-        let many = (0..50).map(|id| Finding {
-            id,
-            fingerprint: format!("{id:016x}"),
-            ..slow_poll()
-        });
+        let many: Vec<Finding> = (0..50)
+            .map(|id| Finding {
+                id,
+                fingerprint: format!("{id:016x}"),
+                ..slow_poll()
+            })
+            .collect();
         let allows = Allows::none();
-        let lines = progress(&[], &allows).news([process(PID, many.collect())].iter());
+        let lines = progress(&[], &allows).news(many.iter());
         assert_eq!(lines.len(), LINES_MAX + 1);
         assert_eq!(lines[LINES_MAX], "further findings are told at the end");
     }

@@ -20,6 +20,9 @@ pub(super) struct Episode {
     pub(super) class: Class,
     /// It had not ended when it was last seen.
     pub(super) ongoing: bool,
+    /// For whoever watches: it still lasts, and is judged when it ends. What other threads
+    /// waited for a CPU meanwhile is known only then.
+    pub(super) preview: bool,
     pub(super) unix_ns: u64,
     /// What was seen of it, in the order it was seen.
     pub(super) samples: Vec<Sample>,

@@ -38,7 +38,7 @@ use asyncwatch_findings::{Code, Coverage, Drop, Level, ProcessInfo, Totals};
 
 pub(crate) use self::trial::try_out;
 use self::{
-    name::{Named, Terms},
+    name::{Named, News, Terms},
     watch::{EPISODES_MAX, SharedMarks, Watch},
 };
 use crate::{
@@ -48,6 +48,9 @@ use crate::{
     run::child::Child,
 };
 
+/// Findings waiting for those who watch, who look four times a second.
+const NEWS_MAX: usize = 64;
+
 /// A sampler at work.
 pub(crate) struct Sampler {
     limit: Duration,
@@ -55,6 +58,7 @@ pub(crate) struct Sampler {
     watch: JoinHandle<Outcome>,
     names: JoinHandle<Named>,
     symbols: JoinHandle<()>,
+    news: mpsc::Receiver<News>,
 }
 
 /// What came of it, but for the findings.
@@ -155,8 +159,9 @@ impl Sampler {
             .spawn(move || watch::read_tables(&wanted))
             .context(failed)?;
         let terms = Terms { limit, level };
+        let (tell, news) = mpsc::sync_channel(NEWS_MAX);
         let names = spawn("names")
-            .spawn(move || name::all(&seen, terms))
+            .spawn(move || name::all(&seen, terms, &tell))
             .context(failed)?;
         let watch = Watch::new(root, reports, limit, marks_wanted, episodes);
         let watch = spawn("sampler")
@@ -168,7 +173,13 @@ impl Sampler {
             watch,
             names,
             symbols,
+            news,
         })
+    }
+
+    /// What was found since the last call, with its process, as it is known so far.
+    pub(crate) fn news(&self) -> impl Iterator<Item = News> {
+        self.news.try_iter()
     }
 
     /// Stops, and waits for the names of what was seen.

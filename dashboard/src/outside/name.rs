@@ -32,13 +32,27 @@ pub(super) struct Named {
     pub(super) unclear: u64,
 }
 
+/// Findings for those who watch, with their process; some may be missing.
+pub(super) type News = (u32, Finding);
+
 /// Names what comes, until nothing more does.
-pub(super) fn all(episodes: &mpsc::Receiver<Episode>, terms: Terms) -> Named {
+pub(super) fn all(
+    episodes: &mpsc::Receiver<Episode>,
+    terms: Terms,
+    news: &mpsc::SyncSender<News>,
+) -> Named {
     let mut objects = Objects::new();
     let mut named = Named::default();
     while let Ok(episode) = episodes.recv() {
         let complete = episode.samples.iter().all(|sample| sample.complete);
         let findings = findings(&episode, terms, &mut objects);
+        for finding in &findings {
+            // Nobody watches, or too slowly: it is in the report.
+            let _ = news.try_send((episode.pid, finding.clone()));
+        }
+        if episode.preview {
+            continue;
+        }
         named.unclear += u64::from(findings.is_empty() && !complete);
         for finding in findings {
             named.add(episode.pid, finding);

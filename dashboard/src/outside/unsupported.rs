@@ -1,6 +1,6 @@
 //! The names of the sampler where it does not work: it says so in the report.
 
-use asyncwatch_findings::Level;
+use asyncwatch_findings::{Finding, Level};
 
 use crate::{
     cli::WatchArgs,
@@ -22,6 +22,10 @@ impl Sampler {
         _: Level,
     ) -> anyhow::Result<Option<Sampler>> {
         Ok((!args.no_outside).then_some(Sampler))
+    }
+
+    pub(crate) fn news(&self) -> impl Iterator<Item = (u32, Finding)> {
+        std::iter::empty()
     }
 
     pub(crate) fn finish(self) -> FromOutside {

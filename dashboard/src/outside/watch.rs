@@ -49,6 +49,8 @@ const TREE_PERIOD: Duration = Duration::from_millis(10);
 const PINS_MAX: usize = 8;
 /// How long one poll is held on to.
 const PIN_TIME_MAX: Duration = Duration::from_secs(10);
+/// From when on a sleep is told that has not ended yet.
+const PREVIEW_AFTER: Duration = Duration::from_millis(500);
 /// Looks after which what a process has loaded is read again.
 const REFRESHES: [u32; 3] = [1, 4, 16];
 /// Programs that are remembered after their end.
@@ -120,6 +122,8 @@ struct Sleep {
     until: Instant,
     sample: Sample,
     delays: Delays,
+    /// It was told that it lasts.
+    told: bool,
 }
 
 /// How long threads had waited for a CPU at one moment, by their ids.
@@ -381,6 +385,11 @@ impl Watch {
             if followed.thread.activity() == Activity::Syscall(sleep.call) {
                 sleep.until = now;
             }
+            if !sleep.told && sleep.lasted() >= self.limit.max(PREVIEW_AFTER) {
+                sleep.told = true;
+                let preview = sleep.preview(&followed.thread, &followed.name, self.limit);
+                self.tell(Some(preview));
+            }
             return;
         }
         if followed.asked || quiet * 2 < self.limit {
@@ -419,6 +428,7 @@ impl Watch {
             until: now,
             sample: Sample::new(&stack, &watched.process),
             delays: self.delays.clone(),
+            told: false,
         });
     }
 
@@ -625,21 +635,41 @@ impl Followed {
 }
 
 impl Sleep {
-    fn end(self, of: &Followed, limit: Duration, delays: &Delays) -> Option<Episode> {
-        let wall = self.until.saturating_duration_since(self.since);
-        let time = Time {
+    fn lasted(&self) -> Duration {
+        self.until.saturating_duration_since(self.since)
+    }
+
+    fn time(&self) -> Time {
+        let wall = self.lasted();
+        Time {
             wall,
             blocked: wall,
             ..Time::default()
-        };
+        }
+    }
+
+    fn preview(&self, thread: &Thread, name: &str, limit: Duration) -> Episode {
+        let mut sample = self.sample.clone();
+        sample.weight = self.lasted();
+        let samples = vec![sample];
+        let episode = episode(thread, name, self.time(), limit, samples, true);
+        Episode {
+            preview: true,
+            ..episode
+        }
+    }
+
+    fn end(self, of: &Followed, limit: Duration, delays: &Delays) -> Option<Episode> {
+        let time = self.time();
         let syscall = self.sample.syscall.as_deref().unwrap_or_default();
         let time = match waits_for_others(syscall) {
             true => time.sparing(starved(of.thread.tid(), &self.delays, delays)),
             false => time,
         };
         let mut sample = self.sample;
-        sample.weight = wall;
-        (time.own() >= limit).then(|| episode(of, time, limit, vec![sample], false))
+        sample.weight = time.wall;
+        let (thread, name) = (&of.thread, &of.name);
+        (time.own() >= limit).then(|| episode(thread, name, time, limit, vec![sample], false))
     }
 }
 
@@ -657,11 +687,12 @@ fn end_of_pin(
         false => pin.time().sparing(starved(of.thread.tid(), before, after)),
     };
     let samples = std::mem::take(&mut pin.samples);
-    (time.own() >= limit).then(|| episode(of, time, limit, samples, ongoing))
+    (time.own() >= limit).then(|| episode(&of.thread, &of.name, time, limit, samples, ongoing))
 }
 
 fn episode(
-    of: &Followed,
+    thread: &Thread,
+    name: &str,
     time: Time,
     limit: Duration,
     samples: Vec<Sample>,
@@ -669,11 +700,12 @@ fn episode(
 ) -> Episode {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     Episode {
-        pid: of.thread.pid(),
-        thread: of.name.clone(),
+        pid: thread.pid(),
+        thread: name.to_owned(),
         time,
         class: classify(time, limit),
         ongoing,
+        preview: false,
         unix_ns: now.map_or(0, |now| now.as_nanos() as u64),
         samples,
     }
