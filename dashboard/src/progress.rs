@@ -12,7 +12,7 @@ use crate::{
     baseline::Baseline,
     config::Allows,
     gather::Gathering,
-    outside::Sampler,
+    outside::{News, Sampler},
     report::{Roots, clean, say},
     run::child::{Child, Ending},
 };
@@ -52,8 +52,11 @@ pub(crate) async fn follow(
             _ = looks.tick() => {
                 gathering.read();
                 let seen: Vec<Finding> = sampler.into_iter().flat_map(Sampler::news)
-                    .filter(|(pid, _)| !gathering.tells_itself(*pid))
-                    .map(|(_, finding)| finding)
+                    .filter(|news| !gathering.tells_itself(news.pid()))
+                    .filter_map(|news| match news {
+                        News::Finding { finding, .. } => Some(*finding),
+                        News::Program(_) => None,
+                    })
                     .collect();
                 let told = gathering.processes().flat_map(|process| process.findings.values());
                 for line in progress.news(told.chain(&seen)) {

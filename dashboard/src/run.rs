@@ -6,6 +6,7 @@
 
 pub(crate) mod child;
 mod output;
+mod outside;
 
 use std::{
     env,
@@ -24,6 +25,7 @@ use tokio::{
 use self::{
     child::{Child, Ending, Interrupts},
     output::Forwarder,
+    outside::Outside,
 };
 use crate::{
     cli::RunArgs,
@@ -32,7 +34,7 @@ use crate::{
     gather::{Gathering, Orders, Watched},
     outside::Sampler,
     report::{Report, options, print, say},
-    tui::{self, OutputLine},
+    tui::{self, OutputLine, Started},
 };
 
 /// How long a program has to end after it was asked to.
@@ -85,7 +87,8 @@ pub(crate) async fn run(args: RunArgs, color: bool) -> anyhow::Result<ExitCode> 
     } else {
         let child = Child::piped(&args.command, environment)?;
         let sampler = Sampler::of(&child, &gathering, &args.watch, &settings, usual)?;
-        let (ending, gathering) = on_dashboard(child, gathering, &args, color).await?;
+        let (ending, gathering) =
+            on_dashboard(child, gathering, sampler.as_ref(), &args, color).await?;
         print_report(&args, ending, gathering, sampler, &config, color);
     }
     Ok(ExitCode::SUCCESS)
@@ -134,17 +137,19 @@ fn print_report(
 async fn on_dashboard(
     mut child: Child,
     mut gathering: Gathering,
+    sampler: Option<&Sampler>,
     args: &RunArgs,
     color: bool,
 ) -> anyhow::Result<(Ending, Gathering)> {
     let (target_sender, target) = watch::channel(None);
     let (lines, output) = mpsc::channel(LINES_WAITING_MAX);
+    let (outside, seen) = Outside::new();
     let title = child::shown(&args.command).first().cloned();
     let mut interrupts = Interrupts::new()?;
     let forwarder = Forwarder::start(&mut child, lines);
     let shown = tokio::select! {
-        shown = tui::show(target, Some(output), tui::Options { color, title }) => shown,
-        never = attend(&mut child, forwarder, &mut gathering, &target_sender) => match never? {},
+        shown = tui::show(target, Some(Started { output, outside: seen }), tui::Options { color, title }) => shown,
+        never = attend(&mut child, forwarder, &mut gathering, sampler.map(|sampler| (sampler, outside)), &target_sender) => match never? {},
         _ = interrupts.next() => Ok(()),
     };
     let ending = child.stop(GRACE).await?;
@@ -156,6 +161,7 @@ async fn attend(
     child: &mut Child,
     forwarder: Forwarder,
     gathering: &mut Gathering,
+    mut sampler: Option<(&Sampler, Outside)>,
     target: &watch::Sender<Option<Target>>,
 ) -> anyhow::Result<std::convert::Infallible> {
     let mut looks = time::interval(LOOK_EVERY);
@@ -171,6 +177,9 @@ async fn attend(
             _ = looks.tick() => {
                 gathering.read();
                 let found = address(gathering.processes());
+                if let Some((sampler, outside)) = &mut sampler {
+                    outside.tell(sampler, gathering);
+                }
                 target.send_if_modified(|known| found.is_some() && std::mem::replace(known, found.clone()) != found);
             }
         }

@@ -12,6 +12,9 @@ pub enum Connection {
     },
     /// The program that `asyncwatch run` started has not told its address yet.
     Starting,
+    /// The program that `asyncwatch run` started is watched from outside: there is nothing
+    /// to connect to.
+    Outside,
     /// A connection attempt is under way.
     Connecting {
         /// The address that is tried.
@@ -39,7 +42,7 @@ impl Connection {
     /// The address in question, if there is one.
     pub fn addr(&self) -> Option<&str> {
         match self {
-            Connection::Starting => None,
+            Connection::Starting | Connection::Outside => None,
             Connection::Waiting { addr }
             | Connection::Connecting { addr }
             | Connection::Live { addr }
@@ -49,7 +52,7 @@ impl Connection {
 
     /// Whether data flows.
     pub fn is_live(&self) -> bool {
-        matches!(self, Connection::Live { .. })
+        matches!(self, Connection::Live { .. } | Connection::Outside)
     }
 }
 

@@ -27,18 +27,18 @@ mod watch;
 
 use std::{
     collections::{BTreeSet, HashSet},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::mpsc,
     thread::{Builder, JoinHandle},
     time::Duration,
 };
 
 use anyhow::Context;
-use asyncwatch_findings::{Code, Coverage, Drop, Level, ProcessInfo, Totals};
+use asyncwatch_findings::{Code, Coverage, Drop, Finding, Level, ProcessInfo, Totals};
 
 pub(crate) use self::trial::try_out;
 use self::{
-    name::{Named, News, Terms},
+    name::{Named, Terms},
     watch::{EPISODES_MAX, SharedMarks, Watch},
 };
 use crate::{
@@ -48,8 +48,26 @@ use crate::{
     run::child::Child,
 };
 
-/// Findings waiting for those who watch, who look four times a second.
-const NEWS_MAX: usize = 64;
+/// News waiting for those who watch, who look four times a second.
+const NEWS_MAX: usize = 256;
+
+/// What is seen, for those who watch meanwhile: the report has it all.
+#[derive(Debug)]
+pub(crate) enum News {
+    /// A program with tokio inside, which does not watch itself.
+    Program(Box<ProcessInfo>),
+    /// What was found in a process, as far as it is known.
+    Finding { pid: u32, finding: Box<Finding> },
+}
+
+impl News {
+    pub(crate) fn pid(&self) -> u32 {
+        match self {
+            News::Program(info) => info.pid,
+            News::Finding { pid, .. } => *pid,
+        }
+    }
+}
 
 /// A sampler at work.
 pub(crate) struct Sampler {
@@ -160,10 +178,11 @@ impl Sampler {
             .context(failed)?;
         let terms = Terms { limit, level };
         let (tell, news) = mpsc::sync_channel(NEWS_MAX);
+        let tell_programs = tell.clone();
         let names = spawn("names")
             .spawn(move || name::all(&seen, terms, &tell))
             .context(failed)?;
-        let watch = Watch::new(root, reports, limit, marks_wanted, episodes);
+        let watch = Watch::new(root, reports, limit, marks_wanted, episodes, tell_programs);
         let watch = spawn("sampler")
             .spawn(move || watch.run(&stopped))
             .context(failed)?;
@@ -177,7 +196,7 @@ impl Sampler {
         })
     }
 
-    /// What was found since the last call, with its process, as it is known so far.
+    /// What is new since the last call.
     pub(crate) fn news(&self) -> impl Iterator<Item = News> {
         self.news.try_iter()
     }
@@ -203,7 +222,7 @@ impl Sampler {
             .iter()
             .filter(|program| program.has_tokio())
             .map(|program| Watched {
-                info: info(program, &outcome, self.limit),
+                info: info(program.pid, &program.exe, outcome.period, self.limit),
                 findings: named.findings.remove(&program.pid).unwrap_or_default(),
                 totals: Totals {
                     threads: program.threads,
@@ -225,16 +244,15 @@ impl Sampler {
     }
 }
 
-fn info(program: &Program, outcome: &Outcome, limit: Duration) -> ProcessInfo {
-    let name = program.exe.file_name().unwrap_or_default();
-    let period = humantime::format_duration(Duration::from_millis(
-        outcome.period.as_millis().max(1) as u64,
-    ));
+fn info(pid: u32, exe: &Path, period: Duration, limit: Duration) -> ProcessInfo {
+    let name = exe.file_name().unwrap_or_default();
+    let period = Duration::from_millis(period.as_millis().max(1) as u64);
+    let period = humantime::format_duration(period);
     ProcessInfo {
         schema: 1,
-        pid: program.pid,
+        pid,
         name: name.to_string_lossy().into_owned(),
-        exe: Some(program.exe.display().to_string()),
+        exe: Some(exe.display().to_string()),
         asyncwatch_version: env!("CARGO_PKG_VERSION").to_owned(),
         timing: OUTSIDE.to_owned(),
         max_poll_ms: limit.as_secs_f64() * 1e3,

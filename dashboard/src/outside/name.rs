@@ -9,7 +9,10 @@ use asyncwatch_findings::{
 };
 use asyncwatch_stack::Objects;
 
-use super::episode::{Episode, Sample};
+use super::{
+    News,
+    episode::{Episode, Sample},
+};
 use crate::gather;
 
 /// Places in one process with findings.
@@ -32,9 +35,6 @@ pub(super) struct Named {
     pub(super) unclear: u64,
 }
 
-/// Findings for those who watch, with their process; some may be missing.
-pub(super) type News = (u32, Finding);
-
 /// Names what comes, until nothing more does.
 pub(super) fn all(
     episodes: &mpsc::Receiver<Episode>,
@@ -48,7 +48,10 @@ pub(super) fn all(
         let findings = findings(&episode, terms, &mut objects);
         for finding in &findings {
             // Nobody watches, or too slowly: it is in the report.
-            let _ = news.try_send((episode.pid, finding.clone()));
+            let _ = news.try_send(News::Finding {
+                pid: episode.pid,
+                finding: Box::new(finding.clone()),
+            });
         }
         if episode.preview {
             continue;

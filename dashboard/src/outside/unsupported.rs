@@ -1,6 +1,6 @@
 //! The names of the sampler where it does not work: it says so in the report.
 
-use asyncwatch_findings::{Finding, Level};
+use asyncwatch_findings::{Finding, Level, ProcessInfo};
 
 use crate::{
     cli::WatchArgs,
@@ -10,6 +10,21 @@ use crate::{
 };
 
 pub(crate) struct Sampler;
+
+/// There is none here.
+pub(crate) enum News {
+    Program(Box<ProcessInfo>),
+    Finding { pid: u32, finding: Box<Finding> },
+}
+
+impl News {
+    pub(crate) fn pid(&self) -> u32 {
+        match self {
+            News::Program(info) => info.pid,
+            News::Finding { pid, .. } => *pid,
+        }
+    }
+}
 
 pub(crate) struct FromOutside;
 
@@ -24,7 +39,7 @@ impl Sampler {
         Ok((!args.no_outside).then_some(Sampler))
     }
 
-    pub(crate) fn news(&self) -> impl Iterator<Item = (u32, Finding)> {
+    pub(crate) fn news(&self) -> impl Iterator<Item = News> {
         std::iter::empty()
     }
 

@@ -24,7 +24,7 @@ use rustix::{
 };
 
 use super::{
-    Outcome as Sampled, Program, Unwatched,
+    News, Outcome as Sampled, Program, Unwatched,
     episode::{Episode, Sample, classify, is_followed},
     follow::{Follower, Gait, Reading, Time},
     marks::{Marks, after_root, scene_of},
@@ -53,6 +53,8 @@ const PIN_TIME_MAX: Duration = Duration::from_secs(10);
 const PREVIEW_AFTER: Duration = Duration::from_millis(500);
 /// Looks after which what a process has loaded is read again.
 const REFRESHES: [u32; 3] = [1, 4, 16];
+/// By then an instrumented program has mostly begun to watch itself.
+const ANNOUNCED_AFTER: u32 = REFRESHES[2];
 /// Programs that are remembered after their end.
 const PROGRAMS_MAX: usize = 4_096;
 /// Episodes waiting for their names. One that computed has 128 stacks of some hundred
@@ -83,6 +85,7 @@ pub(super) struct Watch {
     may_pin_root: bool,
     marks_wanted: mpsc::Sender<MarksOrder>,
     episodes: mpsc::SyncSender<Episode>,
+    news: mpsc::SyncSender<News>,
     sampled: Sampled,
 }
 
@@ -97,6 +100,7 @@ struct Watched {
     instrumented: bool,
     /// A copy of its parent, as long as it runs no other program.
     inherited: bool,
+    announced: bool,
 }
 
 struct Followed {
@@ -136,6 +140,7 @@ impl Watch {
         limit: Duration,
         marks_wanted: mpsc::Sender<MarksOrder>,
         episodes: mpsc::SyncSender<Episode>,
+        news: mpsc::SyncSender<News>,
     ) -> Watch {
         let pid = i32::try_from(root).ok().and_then(Pid::from_raw);
         Watch {
@@ -152,6 +157,7 @@ impl Watch {
             may_pin_root: pid.is_some_and(|pid| pidfd_open(pid, PidfdFlags::empty()).is_ok()),
             marks_wanted,
             episodes,
+            news,
             sampled: Sampled::default(),
         }
     }
@@ -217,6 +223,7 @@ impl Watch {
                     threads_met: 0,
                     instrumented: false,
                     inherited: kin.inherited,
+                    announced: false,
                 };
                 self.order_marks(&mut watched);
                 self.processes.insert(pid, watched);
@@ -330,6 +337,13 @@ impl Watch {
         }
         if watched.instrumented || watched.has_tokio() == Some(false) {
             return true;
+        }
+        if !watched.announced && watched.looks > ANNOUNCED_AFTER && watched.has_tokio().is_some() {
+            watched.announced = true;
+            let pid = watched.process.id();
+            let info = super::info(pid, &watched.exe, self.period, self.limit);
+            // Nobody watches, or too slowly.
+            let _ = self.news.try_send(News::Program(Box::new(info)));
         }
         if watched.looks % 2 == 1 {
             match watched.process.threads() {

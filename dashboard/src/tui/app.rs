@@ -161,7 +161,11 @@ impl App {
                 self.live.apply(*update, at);
                 if self.untouched && self.live.process().is_some() {
                     self.untouched = false;
-                    self.tab = Tab::Tasks;
+                    // From outside there are no tasks to be seen.
+                    self.tab = match self.live.connection() {
+                        Connection::Outside => Tab::Findings,
+                        _ => Tab::Tasks,
+                    };
                 }
             }
         }

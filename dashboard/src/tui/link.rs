@@ -33,6 +33,9 @@ pub(super) struct Link {
     searches: bool,
     target: Option<Target>,
     messages: Option<Messages>,
+    /// What is seen from outside of a program that was started, until it tells where it
+    /// can be connected to.
+    outside: Option<Messages>,
     looks: time::Interval,
     /// Changes that the program is being told of.
     changes: JoinSet<Result<(), String>>,
@@ -44,10 +47,11 @@ pub(super) struct Link {
 
 impl Link {
     /// Follows the addresses that come out of `given`. Looks for programs itself
-    /// if it holds none, nobody is left to send one, and no program was started.
-    pub(super) fn new(given: watch::Receiver<Option<Target>>, started: bool) -> Self {
+    /// if it holds none, nobody is left to send one, and no program was started, of
+    /// which something is seen from `outside`.
+    pub(super) fn new(given: watch::Receiver<Option<Target>>, outside: Option<Messages>) -> Self {
         let nobody_sends = given.has_changed().is_err();
-        let searches = !started && nobody_sends && given.borrow().is_none();
+        let searches = outside.is_none() && nobody_sends && given.borrow().is_none();
         let mut looks = time::interval(LOOK_EVERY);
         looks.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
         let mut link = Self {
@@ -55,6 +59,7 @@ impl Link {
             searches,
             target: None,
             messages: None,
+            outside,
             looks,
             changes: JoinSet::new(),
             live: false,
@@ -119,6 +124,7 @@ impl Link {
                 Some(message) = received(&mut self.messages) => {
                     return Event::Message(self.seen(message));
                 }
+                Some(message) = received(&mut self.outside) => return Event::Message(message),
             }
         }
     }
@@ -127,6 +133,7 @@ impl Link {
         self.live = false;
         self.was_live = false;
         self.messages = Some(client::watch(target.clone()));
+        self.outside = None;
         self.target = Some(target);
     }
 
@@ -196,6 +203,8 @@ async fn received(messages: &mut Option<Messages>) -> Option<Message> {
 
 #[cfg(test)]
 mod tests {
+    use tokio::sync::mpsc;
+
     use super::*;
 
     async fn next(link: &mut Link) -> Event {
@@ -210,8 +219,14 @@ mod tests {
     #[tokio::test]
     async fn follows_the_addresses_it_is_given() {
         let (sender, receiver) = watch::channel(None);
-        let mut link = Link::new(receiver, true);
+        let (outside, seen) = mpsc::channel(1);
+        let mut link = Link::new(receiver, Some(seen));
         assert_eq!(link.connection(), Connection::Starting);
+        let connected = Message::Connection(Connection::Outside);
+        outside.send(connected).await.expect("somebody listens");
+        let Event::Message(Message::Connection(Connection::Outside)) = next(&mut link).await else {
+            panic!("what is seen from outside is told");
+        };
         for port in [1, 2] {
             sender.send_replace(Some(target(port)));
             loop {
@@ -221,12 +236,13 @@ mod tests {
                 }
             }
         }
+        assert!(outside.is_closed(), "the program knows better");
     }
 
     #[tokio::test]
     async fn a_given_address_that_refuses_is_trouble() {
         let (_sender, receiver) = watch::channel(Some(target(1)));
-        let mut link = Link::new(receiver, false);
+        let mut link = Link::new(receiver, None);
         assert!(!link.searches);
         loop {
             if let Event::Message(Message::Connection(Connection::Lost { trouble, .. })) =
@@ -241,7 +257,7 @@ mod tests {
     #[tokio::test]
     async fn a_started_program_that_ends_is_not_replaced_by_another() {
         let receiver = watch::channel(None).1;
-        let mut link = Link::new(receiver, true);
+        let mut link = Link::new(receiver, Some(mpsc::channel(1).1));
         assert!(!link.searches);
         let nothing = time::timeout(Duration::from_millis(50), link.next()).await;
         assert!(nothing.is_err());
@@ -250,7 +266,7 @@ mod tests {
     #[tokio::test]
     async fn nobody_at_the_default_address_is_waited_for() {
         let receiver = watch::channel(None).1;
-        let mut link = Link::new(receiver, false);
+        let mut link = Link::new(receiver, None);
         assert!(link.searches);
         let addr = Target::default().to_string();
         assert_eq!(

@@ -33,7 +33,10 @@ use self::{
     terminal::Screen,
     theme::Theme,
 };
-use crate::{client::Target, discover};
+use crate::{
+    client::{Messages, Target},
+    discover,
+};
 
 /// While something ticks.
 const TICK: Duration = Duration::from_millis(250);
@@ -62,11 +65,20 @@ pub enum OutputLine {
     Exited(String),
 }
 
+/// What comes from a program that was started for the dashboard.
+#[derive(Debug)]
+pub struct Started {
+    /// What it prints.
+    pub output: mpsc::Receiver<OutputLine>,
+    /// What is seen of it from outside, for as long as it tells no address.
+    pub outside: Messages,
+}
+
 /// Shows the dashboard until the user quits.
 ///
 /// `target` yields the address to connect to, now or later; where it yields none,
-/// its sender is gone and there is no `output`, programs are looked for on this
-/// machine. `output` is what the started program prints; it gets its own tab.
+/// its sender is gone and no program was `started`, programs are looked for on this
+/// machine. What a started program prints gets its own tab.
 ///
 /// # Errors
 ///
@@ -74,11 +86,12 @@ pub enum OutputLine {
 /// thread of this program panicked.
 pub async fn show(
     target: watch::Receiver<Option<Target>>,
-    output: Option<mpsc::Receiver<OutputLine>>,
+    started: Option<Started>,
     options: Options,
 ) -> anyhow::Result<()> {
     let mut screen = Screen::take("asyncwatch")?;
-    let link = Link::new(target, output.is_some());
+    let (output, outside) = started.map(|it| (it.output, it.outside)).unzip();
+    let link = Link::new(target, outside);
     let theme = Theme::new(options.color);
     let mut app = App::new(theme, link.connection(), output.is_some());
     app.title = options.title;

@@ -213,10 +213,15 @@ fn facts<'a>(scene: &Scene<'_>, finding: &Finding, columns: usize) -> Vec<Line<'
         } else {
             format!(" `{}`", text::clear_name(&task.name))
         };
+        // From outside no number is to be had.
+        let id = match task.id {
+            0 => String::new(),
+            id => format!(" {id}"),
+        };
         lines.push(fact(
             scene,
             "task",
-            format!("{} {}{name}", task.kind, task.id),
+            format!("{}{id}{name}", task.kind),
             room,
         ));
         if let Some(at) = &task.spawned_at {

@@ -101,6 +101,7 @@ fn connection_line<'a>(scene: &Scene<'a>) -> Line<'a> {
         (Connection::Live { .. }, None) => ("●", "live".to_owned(), theme.good()),
         (Connection::Live { addr }, _) => ("●", format!("live {addr}"), theme.good()),
         (_, Some(how)) => ("■", how.to_owned(), theme.bad()),
+        (Connection::Outside, None) => ("●", "from outside".to_owned(), theme.good()),
         (Connection::Starting, _) => ("○", "starting".to_owned(), theme.warn()),
         (Connection::Waiting { .. }, _) => ("○", "waiting".to_owned(), theme.warn()),
         (Connection::Connecting { .. }, _) => ("○", "connecting".to_owned(), theme.warn()),

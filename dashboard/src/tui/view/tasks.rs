@@ -14,7 +14,7 @@ use ratatui::{
 use super::{Scene, Split, pane};
 use crate::{
     model::{
-        Site, Task, TaskState,
+        Connection, Site, Task, TaskState,
         rows::{Column, RowId, p99},
     },
     tui::{
@@ -103,7 +103,9 @@ fn title<'a>(scene: &Scene<'a>) -> Line<'a> {
 }
 
 fn nothing(scene: &Scene<'_>) -> &'static str {
-    if scene.app.query.filter.is_empty() && scene.app.query.site.is_none() {
+    if *scene.app.connection() == Connection::Outside {
+        "  from outside only slow polls are seen; tasks need asyncwatch's feature in the program"
+    } else if scene.app.query.filter.is_empty() && scene.app.query.site.is_none() {
         "  no tasks alive; `g` shows the places that spawned some"
     } else {
         "  no task matches; Esc clears the filter"

@@ -34,9 +34,10 @@ fn lines<'a>(scene: &Scene<'_>, columns: usize) -> Vec<Line<'a>> {
             "waiting for the program to announce its address".to_owned(),
             vec![
                 "its output is on tab 4".to_owned(),
-                "a program announces itself when it is built with asyncwatch's feature `enabled`; `asyncwatch check -- CMD` watches any program".to_owned(),
+                "a program announces itself when it is built with asyncwatch's feature `enabled`; slow polls of others are found from outside".to_owned(),
             ],
         ),
+        (Connection::Outside, _) => ("watched from outside, waiting for data".to_owned(), Vec::new()),
         (Connection::Waiting { addr }, _) => (format!("waiting for an app at {addr}"), start_hints()),
         (Connection::Connecting { addr }, _) => (format!("connecting to {addr}"), Vec::new()),
         (Connection::Live { addr }, _) => (format!("connected to {addr}, waiting for data"), Vec::new()),
