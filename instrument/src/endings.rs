@@ -32,6 +32,7 @@ use crate::{
     report::{Detected, OnlyIf, Place},
     settings,
     slow::TaskIdentity,
+    trial,
 };
 
 /// Panics whose handle is still kept. Each has two stacks: about 4 KiB.
@@ -214,7 +215,8 @@ fn unobserved(
 #[derive(Default)]
 pub(crate) struct Endings {
     panics: Vec<Panic>,
-    piles: HashMap<u32, Pile>,
+    /// By site, and by runtime where a test has a rule for them.
+    piles: HashMap<(u32, u64), Pile>,
 }
 
 /// Ended tasks of one site whose handles are kept.
@@ -259,6 +261,9 @@ impl Endings {
             .retain(|panic| !matches!(panic.ended.fate(now), None | Some(Fate::LetGo)));
         let limit = settings::limit_of(Code::Unjoined);
         for pile in self.piles.values_mut() {
+            if pile.told {
+                pile.let_go();
+            }
             pile.look(now, limit);
             if !pile.told && is_pile(pile.facts(now), false, limit) {
                 pile.tell();
@@ -297,8 +302,9 @@ impl Endings {
             }
         }
         while let Some(returned) = RETURNED.pop() {
+            let test = trial::with_rule(returned.ended.runtime, Code::Unjoined);
             self.piles
-                .entry(returned.site.id)
+                .entry((returned.site.id, test))
                 .or_insert_with(|| Pile::of(returned.site))
                 .samples
                 .push(returned);
@@ -341,6 +347,12 @@ impl Pile {
             self.standing = Some(now);
             self.beyond = BEYOND[self.counter()].load(Relaxed);
         }
+    }
+
+    /// There is nothing more to say of them; others of the site have their turn.
+    fn let_go(&mut self) {
+        let count = std::mem::take(&mut self.samples).len();
+        SAMPLES[self.counter()].fetch_sub(count as u32, Relaxed);
     }
 
     fn kept(&self, now: Ticks) -> usize {

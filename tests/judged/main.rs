@@ -193,6 +193,14 @@ fn forgetting_everywhere_else_does_not_hide_it_here() {
 }
 
 #[test]
+fn each_test_answers_for_what_others_did_at_the_same_place() {
+    run_with(1, &["a_is_careless", "b_is_careless"])
+        .fails()
+        .says("test `judged::specimens::a_is_careless` denies large-future, unjoined")
+        .says("test `judged::specimens::b_is_careless` denies large-future, unjoined");
+}
+
+#[test]
 fn tasks_that_end_soon_or_are_meant_to_go_on_are_no_leaks() {
     run("leaves_a_task_that_ends").passes();
     run("leaves_a_detached_task").passes();

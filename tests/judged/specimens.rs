@@ -138,6 +138,31 @@ async fn leaves_a_detached_task() {
     tokio::task::yield_now().await;
 }
 
+/// Both tests use the same large future and leave the same outputs lying.
+async fn is_careless() {
+    let large = [1_u8; 64 << 10];
+    let task = asyncwatch::spawn(async move {
+        tokio::task::yield_now().await;
+        std::hint::black_box(&large);
+    });
+    let _ = task.await;
+    let kept: Vec<_> = (0..64).map(|_| asyncwatch::spawn(async {})).collect();
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    std::mem::forget(kept);
+}
+
+#[asyncwatch::test(deny(large_future, unjoined))]
+#[ignore = "run by the tests beside"]
+async fn a_is_careless() {
+    is_careless().await;
+}
+
+#[asyncwatch::test(deny(large_future, unjoined))]
+#[ignore = "run by the tests beside"]
+async fn b_is_careless() {
+    is_careless().await;
+}
+
 #[asyncwatch::test(timeout = "300ms")]
 #[ignore = "run by the tests beside"]
 async fn hangs() {

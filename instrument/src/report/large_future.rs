@@ -41,6 +41,7 @@ impl LargeFutures {
             .entry(place)
             .or_insert_with(|| look_into(large.first));
         Some(Detected {
+            task: Some(large.first.task),
             count: large.count,
             unix_ns: clock::now_unix_ns(),
             ..known.clone()?
@@ -54,6 +55,7 @@ fn look_into(first: First) -> Option<Detected> {
         bytes: size,
         made,
         task,
+        ..
     } = first;
     let krate = function.name.split("::").next().unwrap_or_default();
     let source = read(krate, made.file())?;

@@ -191,6 +191,15 @@ pub(crate) fn is_traced(runtime: u64, code: Code) -> bool {
         && on(runtime).is_some_and(|entry| entry.traced.fetch_add(1, Relaxed) < TRACED_MAX)
 }
 
+/// The runtime, if the test that runs there denies `code`; 0 for all others, which answer
+/// together for what is found.
+pub(crate) fn with_rule(runtime: u64, code: Code) -> u64 {
+    match level_on(runtime, code) {
+        Some(Level::Deny) => runtime,
+        _ => 0,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -229,6 +238,8 @@ mod tests {
                 (None, None)
             ]
         );
+        assert_eq!(with_rule(HERE, Code::TaskLeaked), HERE);
+        assert_eq!(with_rule(HERE, Code::NeverAwaited), 0);
         assert!(active.end().render().is_none());
         assert_eq!(level_on(HERE, Code::SlowPoll), None);
     }
