@@ -55,10 +55,14 @@ pub enum Scene {
     Elsewhere,
 }
 
+/// The scheduler that runs on one thread.
+const ONE_THREAD: &str = "tokio::runtime::scheduler::current_thread";
+
 /// What a function says by its symbol alone, which stands for all that was inlined in it.
 /// Its name is as [`display_name`](crate::display_name) gives it.
 pub fn mark_of_symbol(name: &str) -> Option<Mark> {
     const AROUND: &[&str] = &[
+        ONE_THREAD,
         "tokio::runtime::context",
         "tokio::runtime::runtime",
         "tokio::task::coop",
@@ -69,7 +73,7 @@ pub fn mark_of_symbol(name: &str) -> Option<Mark> {
     };
     match mark_of(name) {
         Some(Mark::Runtime)
-            if is_below(name, "tokio::runtime::scheduler::current_thread") && !waits(name) =>
+            if is_below(name, ONE_THREAD) && !waits(name) =>
         {
             Some(Mark::AroundRoot)
         }
@@ -107,6 +111,8 @@ pub fn mark_of(name: &str) -> Option<Mark> {
         // Called from polls, to register and to wake: not a place to wait in.
         let called = name.contains("::Handle::") || name.contains("::handle::");
         let called = called || is_below(name, "tokio::runtime::io::Registration");
+        // Around the poll of a root future as well as around parking, which says so itself.
+        let called = called || (is_below(name, ONE_THREAD) && function == "enter");
         return (between && !called).then_some(Mark::Runtime);
     }
     if name.starts_with("std::panicking::") {
@@ -241,9 +247,21 @@ mod tests {
             "tokio::runtime::runtime::Runtime::block_on",
         ];
         assert_eq!(seen(&sleeping), Scene::Root { at: 2 });
+        // Line tables alone do not name closures, nor types.
+        let sleeping = [
+            "clock_nanosleep",
+            "app::main::{{closure}}",
+            "{closure#0}<app::main::{async_block_env#0}>",
+            "tokio::task::coop::budget",
+            "tokio::runtime::scheduler::current_thread::enter",
+            "tokio::runtime::context::set_scheduler",
+            "tokio::runtime::scheduler::current_thread::CoreGuard::block_on",
+        ];
+        assert_eq!(seen(&sleeping), Scene::Root { at: 6 });
         let parked = [
             "epoll_wait",
             "tokio::runtime::io::driver::Driver::turn",
+            "tokio::runtime::scheduler::current_thread::enter",
             "tokio::runtime::scheduler::current_thread::Context::park",
             "tokio::runtime::scheduler::current_thread::CoreGuard::block_on::{{closure}}",
         ];
