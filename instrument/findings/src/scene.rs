@@ -72,11 +72,7 @@ pub fn mark_of_symbol(name: &str) -> Option<Mark> {
         function.starts_with("park")
     };
     match mark_of(name) {
-        Some(Mark::Runtime)
-            if is_below(name, ONE_THREAD) && !waits(name) =>
-        {
-            Some(Mark::AroundRoot)
-        }
+        Some(Mark::Runtime) if is_below(name, ONE_THREAD) && !waits(name) => Some(Mark::AroundRoot),
         None if AROUND.iter().any(|module| is_below(name, module)) => Some(Mark::AroundRoot),
         mark => mark,
     }

@@ -23,6 +23,8 @@ struct Neighbour {
     tid: u32,
     first: Account,
     last: Account,
+    /// It was ready to run at the last look.
+    was_ready: bool,
     /// Of the wait that goes on: the kernel accounts for it only when it is over.
     so_far: Duration,
 }
@@ -51,6 +53,7 @@ impl Neighbours {
                     tid,
                     first,
                     last: first,
+                    was_ready: is_ready(tid),
                     so_far: Duration::ZERO,
                 })
             });
@@ -67,8 +70,7 @@ impl Neighbours {
         self.looked_at = Instant::now();
         let waits = self.threads.iter_mut().map(|thread| {
             if let Some(now) = account(thread.tid) {
-                let tid = thread.tid;
-                thread.see(now, || is_ready(tid), passed);
+                thread.see(now, is_ready(thread.tid), passed);
             }
             thread.waited()
         });
@@ -77,13 +79,15 @@ impl Neighbours {
 }
 
 impl Neighbour {
-    fn see(&mut self, now: Account, is_ready: impl FnOnce() -> bool, passed: Duration) {
+    /// One that was asleep at the last look and is ready now may have been woken just now.
+    fn see(&mut self, now: Account, is_ready: bool, passed: Duration) {
         if now != self.last {
             self.last = now;
             self.so_far = Duration::ZERO;
-        } else if is_ready() {
+        } else if is_ready && self.was_ready {
             self.so_far += passed;
         }
+        self.was_ready = is_ready;
     }
 
     fn waited(&self) -> Duration {
@@ -133,17 +137,21 @@ mod tests {
             tid: 1,
             first: at(7, 50),
             last: at(7, 50),
+            was_ready: true,
             so_far: Duration::ZERO,
         };
-        thread.see(at(7, 50), || true, ms(4));
-        thread.see(at(7, 50), || true, ms(5));
+        thread.see(at(7, 50), true, ms(4));
+        thread.see(at(7, 50), true, ms(5));
         assert_eq!(thread.waited(), ms(9));
         // It runs: the kernel tells of the wait as a whole.
-        thread.see(at(8, 62), || true, ms(5));
+        thread.see(at(8, 62), true, ms(5));
         assert_eq!(thread.waited(), ms(12));
-        // It sleeps.
-        thread.see(at(8, 62), || false, ms(100));
+        // It sleeps, and is woken just before it is looked at.
+        thread.see(at(8, 62), false, ms(100));
+        thread.see(at(8, 62), true, ms(100));
         assert_eq!(thread.waited(), ms(12));
+        thread.see(at(8, 62), true, ms(3));
+        assert_eq!(thread.waited(), ms(15));
     }
 
     #[test]
