@@ -478,8 +478,8 @@ pub fn waits_for_child_to_begin(frames: &[Frame]) -> bool {
         && inner().any(|frame| frame.function.contains("spawn"))
 }
 
-/// Whether a future is dropped because its task was aborted or its runtime shuts
-/// down, by the stack of the drop.
+/// Whether a future is dropped because its task was aborted, its runtime shuts down, or
+/// there is none to spawn it on, by the stack of the drop.
 pub fn aborted_or_shut_down(frames: &[Frame]) -> bool {
     frames
         .iter()
@@ -509,9 +509,12 @@ fn is_cancellation(name: &str) -> bool {
         "shutdown_core",
         "shutdown2",
     ];
+    // They take the future, and drop it themselves only if there is no runtime.
+    const SPAWNS: &[&str] = &["spawn_inner", "spawn_local_inner", "spawn_named"];
     let function = name.rsplit("::").next().unwrap_or(name);
     (is_below(name, "tokio::runtime") || is_below(name, "tokio::task::local"))
         && CANCELLATIONS.contains(&function)
+        || is_below(name, "tokio") && SPAWNS.contains(&function)
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! A future that was dropped unpolled, as a finding, or as none.
 
-use std::{collections::HashMap, panic::Location};
+use std::{collections::HashMap, panic::Location, path::PathBuf};
 
 use asyncwatch_findings::{
-    Code, Finding, Frame, Level, Stack, aborted_or_shut_down, fingerprint, message,
+    Code, Finding, Frame, Level, ReadSource, SourceFiles, Stack, aborted_or_shut_down, fingerprint,
+    message,
 };
 use asyncwatch_stack::RawStack;
 
@@ -93,6 +94,26 @@ fn path_of_making<'f>(dropped: &DroppedUnawaited, frames: &'f [Frame]) -> Option
         .find(|file| file.ends_with(dropped.made.file()))
 }
 
+/// Whether the place that is said to have made it is where its function is defined: it
+/// bears an attribute, or the function's name after `fn`.
+fn is_definition(dropped: &DroppedUnawaited, frames: &[Frame]) -> bool {
+    let made = dropped.made;
+    if (made.file(), made.line()) == dropped.defined {
+        return true;
+    }
+    let path = path_of_making(dropped, frames).map_or_else(
+        || super::detected::source_path(made.file(), ""),
+        PathBuf::from,
+    );
+    let Some(source) = SourceFiles.read(&path) else {
+        return false;
+    };
+    let line = source.lines().nth(made.line() as usize - 1);
+    let line = line.unwrap_or_default().trim_start();
+    let name = dropped.function.rsplit("::").next().unwrap_or_default();
+    line.starts_with("#[") || line.contains(&format!("fn {name}"))
+}
+
 /// The innermost frames are the guard's own.
 fn skip_our_own(frames: &mut Vec<Frame>) {
     if let Some(first) = frames.iter().position(|frame| frame.user) {
@@ -102,9 +123,18 @@ fn skip_our_own(frames: &mut Vec<Frame>) {
 
 fn finding(dropped: &DroppedUnawaited, frames: Vec<Frame>, level: Level) -> Finding {
     let dropper = frames.first().filter(|frame| frame.user).cloned();
+    // Called through a trait object, a function does not learn by whom: what it takes for
+    // its caller is its own definition.
+    let unknown = is_definition(dropped, &frames);
+    let known_dropper = dropper
+        .clone()
+        .filter(|frame| unknown && frame.line.is_some());
     let mut finding = Finding {
-        culprit: Some(culprit(dropped, dropper.as_ref())),
-        blocking_frame: dropped_at(dropped, dropper.as_ref()),
+        label: known_dropper
+            .as_ref()
+            .map(|_| "dropped here, never awaited".to_owned()),
+        culprit: known_dropper.or_else(|| Some(culprit(dropped, dropper.as_ref()))),
+        blocking_frame: dropped_at(dropped, dropper.as_ref()).filter(|_| !unknown),
         task: dropped.task.map(TaskIdentity::to_ref),
         stacks: stacks(frames),
         help: Some("await it, spawn it, or do not make it".to_owned()),
