@@ -77,8 +77,37 @@ pub(crate) fn help_at(
         .chain(called.iter().rev())
         .find_map(|frame| advice(&frame_name(frame), class))
         .map(|advice| advice.text);
-    let known = known.or_else(|| loops.then_some(LOOP));
+    let known = known.or_else(|| {
+        let computes = class == Some(Class::Cpu);
+        let callers = callers_of_callback(&stack[called.len()..]);
+        let known = callers
+            .iter()
+            .rev()
+            .find_map(|frame| advice(&frame_name(frame), class));
+        match known.filter(|_| computes) {
+            Some(advice) => Some(advice.text),
+            // What calls the function back loops itself, and cannot await.
+            None => (loops && callers.is_empty()).then_some(LOOP),
+        }
+    });
     known.or_else(|| generic(class)).map(str::to_owned)
+}
+
+/// The library's functions that call the first frame, a closure or a method of the
+/// user's, while they do their own work; none where a future is polled.
+fn callers_of_callback(stack: &[Frame]) -> &[Frame] {
+    let outward = stack.get(1..).unwrap_or_default();
+    let end = outward.iter().position(|frame| frame.user);
+    let callers = &outward[..end.unwrap_or(0)];
+    let polls = |frame: &Frame| {
+        let name = frame_name(frame);
+        let function = name.rsplit("::").next().unwrap_or_default();
+        function.starts_with("poll") || is_below(&name, "tokio::runtime")
+    };
+    match callers.iter().any(polls) {
+        true => &[],
+        false => callers,
+    }
 }
 
 /// Whether one of these calls is known to take long while it computes.

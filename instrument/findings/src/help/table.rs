@@ -137,6 +137,23 @@ pub(super) const TABLE: &[Advice] = &[
     },
     Advice {
         calls: &[
+            "std::fs::File::lock",
+            "std::fs::File::lock_exclusive",
+            "std::fs::File::lock_shared",
+            "fs2::FileExt::lock_exclusive",
+            "fs2::FileExt::lock_shared",
+            "fs4::FileExt::lock",
+            "fs4::FileExt::lock_exclusive",
+            "fs4::FileExt::lock_shared",
+            "fd_lock",
+            "flock",
+        ],
+        class: None,
+        text: "take the file's lock on `tokio::task::spawn_blocking`, or try it (`File::try_lock`) and \
+               `tokio::time::sleep(..).await` between the attempts",
+    },
+    Advice {
+        calls: &[
             "std::fs",
             "std::path::Path::canonicalize",
             "std::path::Path::exists",
@@ -244,6 +261,7 @@ pub(super) const TABLE: &[Advice] = &[
     Advice {
         calls: &[
             "std::thread::JoinHandle::join",
+            "std::thread::ScopedJoinHandle::join",
             "std::thread::scope",
             "pthread_join",
         ],
@@ -588,7 +606,6 @@ pub(super) const TABLE: &[Advice] = &[
             "fsync",
             "fdatasync",
             "sync_file_range",
-            "flock",
             "open64",
             "pread64",
             "pwrite64",

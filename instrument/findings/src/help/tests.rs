@@ -171,6 +171,7 @@ flume::Receiver<T>::recv => recv_async
 async_channel::Receiver<T>::recv_blocking => recv().await
 <std::thread::join_handle::JoinHandle<T>>::join => join a thread
 std::thread::JoinHandle<T>::join => join a thread
+std::thread::scoped::ScopedJoinHandle<T>::join => join a thread
 std::thread::scoped::scope => join a thread
 join<()> | /rustc/5980/library/std/src/thread/mod.rs:1700 => join a thread
 pthread_join => join a thread
@@ -239,7 +240,16 @@ bcrypt::hash => password hashing
 fsync => tokio::fs
 __GI_fdatasync => tokio::fs
 sync_file_range => tokio::fs
-flock => tokio::fs
+flock => file's lock
+<std::fs::File>::lock => file's lock
+<std::fs::File>::lock_shared => file's lock
+<std::fs::File as fs2::FileExt>::lock_exclusive => file's lock
+<F as fs2::FileExt>::lock_exclusive => file's lock
+<F as fs2::FileExt>::lock_shared => file's lock
+<F as fs4::FileExt>::lock => file's lock
+<F as fs4::FileExt>::lock_exclusive => file's lock
+<F as fs4::FileExt>::lock_shared => file's lock
+fd_lock::rw_lock::RwLock<T>::write => file's lock
 open64 => tokio::fs
 pread64 => tokio::fs
 pwrite64 => tokio::fs
@@ -470,6 +480,23 @@ fn a_loop_is_told_to_yield_unless_its_calls_are_known() {
     };
     assert!(at("hashbrown::map::HashMap<K,V,S>::insert").contains("consume_budget"));
     assert!(at("serde_json::de::from_str").contains("document"));
+}
+
+#[test]
+fn a_callback_is_not_told_to_yield() {
+    let help = |callers: &str| {
+        let stack = parse(&format!(
+            "core::cmp::Ordering::then_with |\napp::rank::{{{{closure}}}} | /home/me/app/src/main.rs:5\n{callers} |\napp::work | /home/me/app/src/main.rs:9"
+        ));
+        help_at(&stack, Some(1), Some(Class::Cpu), true).expect("some help")
+    };
+    assert!(help("core::slice::sort::stable::driftsort_main").contains("sort large"));
+    assert!(help("alloc::slice::to_vec_in").contains("rayon"));
+    // A future is polled, and may await.
+    assert!(
+        help("<futures_util::future::Map<F> as core::future::Future>::poll")
+            .contains("consume_budget")
+    );
 }
 
 #[test]
