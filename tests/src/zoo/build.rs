@@ -50,7 +50,11 @@ pub(crate) fn build(specimens: &[Specimen], options: &Options) -> anyhow::Result
         false => (zoo.join(whose), Some(repository())),
     };
     copy(&options.directory(), &sources, library)?;
-    let target = zoo.join("built").join(options.kind());
+    // Their dependencies are the same, built with the same flags.
+    let target = zoo.join("built").join(match options.kind() {
+        "unstable" => "unstable",
+        _ => "stable",
+    });
     let mut command = cargo(&sources);
     command.args(["build", "--quiet", "--keep-going", "--target-dir"]);
     command.arg(&target);
