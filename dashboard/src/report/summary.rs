@@ -303,7 +303,7 @@ fn nothing_polled(report: &Report) -> Vec<String> {
     let processes = count(report.processes.len() as u64, "process", "processes");
     vec![
         format!("nothing was watched: {processes} reported, and no watched task was polled"),
-        "  put `#[asyncwatch::main]` or `#[asyncwatch::test]` where the runtime starts".to_owned(),
+        "  put `#[asyncwatch::main]` or `#[asyncwatch::test]` where the runtime starts, or `.watched_as(..)` on what `block_on` is given".to_owned(),
         "  spawned tasks are seen with RUSTFLAGS=\"--cfg tokio_unstable\", or by `asyncwatch::spawn`".to_owned(),
     ]
 }

@@ -103,7 +103,7 @@ fn text_of_nothing_polled() {
         asyncwatch: 1 process watched: 0 polls of 0 tasks
         asyncwatch: not covered: tasks on a LocalSet are watched only if wrapped in `.watched()`
         asyncwatch: nothing was watched: 1 process reported, and no watched task was polled
-        asyncwatch:   put `#[asyncwatch::main]` or `#[asyncwatch::test]` where the runtime starts
+        asyncwatch:   put `#[asyncwatch::main]` or `#[asyncwatch::test]` where the runtime starts, or `.watched_as(..)` on what `block_on` is given
         asyncwatch:   spawned tasks are seen with RUSTFLAGS="--cfg tokio_unstable", or by `asyncwatch::spawn`
     "#]],
     );
