@@ -31,27 +31,32 @@ struct Function {
 
 /// Every poll of the future of a `block_on` is followed by a call of one of these, unless
 /// it was the last.
+///
+/// Older versions of tokio have some of them several times, one for each type of future:
+/// then they are more than there are breakpoints, and cannot be used.
 #[derive(Debug, Default)]
 struct Between {
     /// On a runtime of one thread: `park`, `park_yield`, `run_task`.
-    one_thread: [Option<u64>; 3],
+    one_thread: [Vec<u64>; 3],
     /// Elsewhere.
-    park: Option<u64>,
+    park: Vec<u64>,
 }
 
 impl Between {
     const ONE_THREAD: &[&str] = &["park", "park_yield", "run_task"];
+    /// There are four breakpoints, and one is for the return of `block_on`.
+    const STARTS_MAX: usize = 3;
 
     fn meet(&mut self, name: &str, start: u64) {
         let context = "tokio::runtime::scheduler::current_thread::Context::";
         if let Some(function) = name.strip_prefix(context) {
             let at = Self::ONE_THREAD.iter().position(|known| *known == function);
             if let Some(at) = at {
-                self.one_thread[at] = Some(start);
+                self.one_thread[at].push(start);
             }
         }
         if name == "tokio::runtime::park::CachedParkThread::park" {
-            self.park = Some(start);
+            self.park.push(start);
         }
     }
 }
@@ -116,13 +121,18 @@ impl Marks {
             true => &self.between.one_thread[..],
             false => std::slice::from_ref(&self.between.park),
         };
-        let starts: Option<Vec<u64>> = starts.iter().copied().collect();
-        starts.unwrap_or_default()
+        let all = starts.iter().flatten().copied().collect::<Vec<u64>>();
+        let known = starts.iter().all(|starts| !starts.is_empty());
+        match known && all.len() <= Between::STARTS_MAX {
+            true => all,
+            false => Vec::new(),
+        }
     }
 }
 
 /// Where the runtime goes on after the poll of the root future that `stack` is in, or
-/// seems to be; `at` is the innermost frame of the runtime's.
+/// seems to be, and where `block_on` returns to; none if not all of it is known. `at` is
+/// the innermost frame of the runtime's, which may be something that the poll calls.
 pub(super) fn after_root<'a>(
     stack: &RawStack,
     at: usize,
@@ -139,14 +149,24 @@ pub(super) fn after_root<'a>(
     let Some((of_runtime, stated)) = located(runtime) else {
         return Vec::new();
     };
-    let one_thread = stack.addresses[at..].iter().any(|&address| {
-        located(address)
-            .and_then(|(marks, stated)| marks.at(stated))
-            .is_some_and(|function| function.one_thread)
-    });
+    let (mut outermost, mut one_thread) = (at, false);
+    for (index, &address) in stack.addresses.iter().enumerate().skip(at) {
+        let function = located(address).and_then(|(marks, stated)| marks.at(stated));
+        match function.map(|function| function.mark) {
+            None => {}
+            Some(Mark::AroundRoot | Mark::BlockOn) => outermost = index,
+            Some(_) => break,
+        }
+        one_thread |= function.is_some_and(|function| function.one_thread);
+    }
+    let starts = of_runtime.between(one_thread);
+    let returns = stack.addresses.get(outermost + 1);
+    let (Some(returns), false) = (returns, starts.is_empty()) else {
+        return Vec::new();
+    };
     let added = runtime.lookup().wrapping_sub(stated);
-    let starts = of_runtime.between(one_thread).into_iter();
-    starts.map(|start| start.wrapping_add(added)).collect()
+    let starts = starts.into_iter().map(|start| start.wrapping_add(added));
+    starts.chain([returns.raw()]).collect()
 }
 
 /// What `stack` says by its functions' symbols; `marks` finds those of an image, if
@@ -206,5 +226,8 @@ mod tests {
         marks.between.meet(&format!("{context}::run_task"), 3);
         assert_eq!(marks.between(true), [1, 2, 3]);
         assert!(marks.between(false).is_empty());
+        // One for each type of future: which one will be called?
+        marks.between.meet(&format!("{context}::run_task"), 4);
+        assert!(marks.between(true).is_empty());
     }
 }

@@ -36,11 +36,11 @@ use std::{
 use anyhow::Context;
 use asyncwatch_findings::{Code, Coverage, Drop, Finding, Level, ProcessInfo, Totals};
 
-pub(crate) use self::trial::try_out;
 use self::{
     name::{Named, Terms},
     watch::{EPISODES_MAX, SharedMarks, Watch},
 };
+pub(crate) use self::{trial::try_out, watch::PREVIEW_EVERY};
 use crate::{
     cli::WatchArgs,
     config::Settings,
@@ -194,6 +194,14 @@ impl Sampler {
             symbols,
             news,
         })
+    }
+
+    /// What is known of a process of which something was found.
+    pub(crate) fn describe(&self, pid: u32) -> ProcessInfo {
+        // One that has ended has no name any more.
+        let exe = std::fs::read_link(format!("/proc/{pid}/exe"));
+        let exe = exe.unwrap_or_else(|_| PathBuf::from(format!("process {pid}")));
+        info(pid, &exe, watch::period_of(self.limit), self.limit)
     }
 
     /// What is new since the last call.

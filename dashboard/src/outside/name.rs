@@ -104,8 +104,13 @@ fn is_same(one: &Finding, other: &Finding) -> bool {
 fn findings(episode: &Episode, terms: Terms, objects: &mut Objects) -> Vec<Finding> {
     let (mut seen, mut kind) = (Vec::<Seen>::new(), None);
     for (sample, order) in episode.samples.iter().zip(0..) {
-        let (frames, of) = named(sample, objects);
-        let Some(of) = of else { continue };
+        let (frames, shows) = named(sample, objects);
+        let of = match shows {
+            Shows::Poll(of) => of,
+            // The end of the root's poll was missed: nobody knows how long it took.
+            Shows::Runtime if kind == Some(ROOT) => return Vec::new(),
+            Shows::Runtime | Shows::Else => continue,
+        };
         kind.get_or_insert(of);
         add(&mut seen, frames, sample, order);
     }
@@ -216,9 +221,20 @@ fn add(seen: &mut Vec<Seen>, frames: Vec<Frame>, sample: &Sample, order: u32) {
     }
 }
 
-/// The frames of a sample with their names, down to where the runtime began to poll, and
-/// what it polled; `None` if it was in no poll.
-fn named(sample: &Sample, objects: &mut Objects) -> (Vec<Frame>, Option<&'static str>) {
+/// What a stack shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shows {
+    /// A poll, of what.
+    Poll(&'static str),
+    /// The runtime between polls.
+    Runtime,
+    Else,
+}
+
+const ROOT: &str = "block_on";
+
+/// The frames of a sample with their names, down to where the runtime began to poll.
+fn named(sample: &Sample, objects: &mut Objects) -> (Vec<Frame>, Shows) {
     let mut frames: Vec<Frame> = sample
         .places
         .iter()
@@ -226,13 +242,25 @@ fn named(sample: &Sample, objects: &mut Objects) -> (Vec<Frame>, Option<&'static
         .collect();
     mark(&mut frames);
     let marks: Vec<_> = frames.iter().map(mark_of_frame).collect();
-    let kind = match scene(&marks) {
-        Scene::Task { .. } => Some("task"),
-        Scene::Root { .. } => Some("block_on"),
-        Scene::PerhapsRoot { .. } | Scene::MayBlock | Scene::Elsewhere => None,
+    let shows = match scene(&marks) {
+        Scene::Task { .. } => Shows::Poll("task"),
+        Scene::Root { at } if waits_itself(&frames[..at]) => Shows::Runtime,
+        Scene::Root { .. } => Shows::Poll(ROOT),
+        Scene::MayBlock if marks.iter().flatten().next() == Some(&Mark::Runtime) => Shows::Runtime,
+        Scene::PerhapsRoot { .. } | Scene::MayBlock | Scene::Elsewhere => Shows::Else,
     };
     trim(&mut frames);
-    (frames, kind)
+    (frames, shows)
+}
+
+/// Whether the runtime itself made the system call that it sleeps in, as far as names
+/// tell: nothing but functions of C lies between, as where all of its own was inlined.
+fn waits_itself(inside: &[Frame]) -> bool {
+    let of_c = |frame: &Frame| !frame.user && !frame.function.contains("::");
+    inside
+        .first()
+        .is_some_and(|frame| !frame.function.is_empty())
+        && inside.iter().all(of_c)
 }
 
 /// Line tables name a closure by the module it is in: that it is somewhere in the
@@ -241,4 +269,34 @@ fn mark_of_frame(frame: &Frame) -> Option<Mark> {
     let own_name = frame.function.split('<').next().unwrap_or_default();
     mark_of(&display_name(&frame.function))
         .filter(|mark| *mark != Mark::Runtime || !own_name.contains("{closure#"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(function: &str) -> Frame {
+        Frame {
+            function: function.to_owned(),
+            ..Frame::default()
+        }
+    }
+
+    #[test]
+    fn a_call_with_nothing_between_is_the_runtimes_own() {
+        assert!(waits_itself(&[frame("epoll_wait")]));
+        assert!(waits_itself(&[frame("__GI_syscall"), frame("syscall")]));
+        assert!(!waits_itself(&[
+            frame("clock_nanosleep"),
+            frame("std::thread::sleep")
+        ]));
+        let of_user = Frame {
+            user: true,
+            ..frame("read")
+        };
+        assert!(!waits_itself(&[of_user]));
+        // It computes, or nothing is known.
+        assert!(!waits_itself(&[]));
+        assert!(!waits_itself(&[frame(""), frame("")]));
+    }
 }

@@ -39,8 +39,10 @@ pub(super) struct Pin {
     time: Time,
     /// For how long it may have stood still because of us.
     stopped: Duration,
-    pub(super) samples: Vec<Sample>,
+    samples: Vec<Sample>,
     sampled_at: Instant,
+    /// The poll's own time then.
+    sampled_own: Duration,
     /// Stacks that are still to be taken at once.
     burst: u32,
     /// Looks from one such time to the next.
@@ -88,6 +90,7 @@ impl Pin {
             stopped: Duration::ZERO,
             samples: Vec::new(),
             sampled_at: now,
+            sampled_own: Duration::ZERO,
             burst: 0,
             sparse: 1,
             sleeps: 0,
@@ -131,6 +134,7 @@ impl Pin {
             }
             (Stop::Asked, _) => {
                 if let Ok(stack) = self.tracee.stack(thread, process) {
+                    self.take_cpu(thread);
                     self.sample(Sample::new(&stack, process));
                 }
                 self.tracee.go_on();
@@ -168,16 +172,22 @@ impl Pin {
     }
 
     fn sample(&mut self, sample: Sample) {
-        let now = Instant::now();
-        if let Some(last) = self.samples.last_mut() {
-            last.weight += now.saturating_duration_since(self.sampled_at);
-        }
-        self.sampled_at = now;
+        self.weigh();
+        self.sampled_at = Instant::now();
         if self.samples.len() == SAMPLES_MAX {
             self.samples = thinned(std::mem::take(&mut self.samples));
             self.sparse *= 2;
         }
         self.samples.push(sample);
+    }
+
+    /// The last stack stands for the poll's own time since it was taken.
+    fn weigh(&mut self) {
+        let own = self.time.own();
+        let passed = own.saturating_sub(std::mem::replace(&mut self.sampled_own, own));
+        if let Some(last) = self.samples.last_mut() {
+            last.weight += passed;
+        }
     }
 
     fn take_cpu(&mut self, thread: &Thread) {
@@ -204,6 +214,7 @@ impl Pin {
             // The accounts of a thread that sleeps are complete.
             Activity::Syscall(call) => {
                 self.sleeps += 1;
+                self.burst = 0;
                 self.only_slept &= call.name().ends_with("nanosleep");
                 let asleep = self
                     .time
@@ -222,7 +233,7 @@ impl Pin {
                 self.burst = BURST;
                 self.ask();
             }
-            _ => self.burst = 0,
+            _ => {}
         }
     }
 
@@ -247,12 +258,19 @@ impl Pin {
         self.base_at
     }
 
-    /// The rest of the time belongs to the last stack.
-    pub(super) fn close(&mut self) {
-        let rest = self.sampled_at.elapsed();
-        if let Some(last) = self.samples.last_mut() {
-            last.weight += rest;
+    /// Its samples, with the weight that `own` gives them: a part of what it blocked for
+    /// may have been found to be the machine's affair.
+    pub(super) fn into_samples(mut self, own: Duration) -> Vec<Sample> {
+        self.weigh();
+        let all: Duration = self.samples.iter().map(|sample| sample.weight).sum();
+        let mut samples = std::mem::take(&mut self.samples);
+        if all > own {
+            let part = own.as_secs_f64() / all.as_secs_f64();
+            for sample in &mut samples {
+                sample.weight = sample.weight.mul_f64(part);
+            }
         }
+        samples
     }
 }
 
@@ -273,7 +291,7 @@ fn thinned(samples: Vec<Sample>) -> Vec<Sample> {
 ///
 /// A task's poll returns to where the runtime's function that polls tasks was called
 /// from. The future of a `block_on` is polled in the runtime's own loop, and may be a
-/// part of it: its poll is over when the loop goes on, as `after_root` says, or returns.
+/// part of it: its poll is over when the loop goes on or returns, as `after_root` says.
 pub(super) fn ends_of_poll(
     stack: &RawStack,
     scene: Scene,
@@ -284,9 +302,7 @@ pub(super) fn ends_of_poll(
         Scene::Task { at } => returns(at + 1).into_iter().collect(),
         Scene::Root { at } | Scene::PerhapsRoot { at } => {
             let mut ends = after_root(at);
-            if !ends.is_empty() {
-                ends.extend(returns(at + 1));
-            } else if matches!(scene, Scene::Root { .. }) && at > 0 {
+            if ends.is_empty() && matches!(scene, Scene::Root { .. }) && at > 0 {
                 ends.extend(returns(at));
             }
             ends
@@ -327,8 +343,8 @@ mod tests {
         let ends = |scene, after: &[u64]| ends_of_poll(&stack, scene, |_| after.to_vec());
         assert_eq!(ends(Scene::Task { at: 1 }, &[9]), [3]);
         assert!(ends(Scene::Task { at: 2 }, &[9]).is_empty());
-        assert_eq!(ends(Scene::Root { at: 1 }, &[8, 9]), [8, 9, 3]);
-        assert_eq!(ends(Scene::PerhapsRoot { at: 0 }, &[9]), [9, 2]);
+        assert_eq!(ends(Scene::Root { at: 1 }, &[8, 9]), [8, 9]);
+        assert_eq!(ends(Scene::PerhapsRoot { at: 0 }, &[9]), [9]);
         // Where the loop's functions are not known: where it goes on.
         assert_eq!(ends(Scene::Root { at: 1 }, &[]), [2]);
         assert!(ends(Scene::Root { at: 0 }, &[]).is_empty());

@@ -1,5 +1,7 @@
 //! The names of the sampler where it does not work: it says so in the report.
 
+use std::time::Duration;
+
 use asyncwatch_findings::{Finding, Level, ProcessInfo};
 
 use crate::{
@@ -8,6 +10,8 @@ use crate::{
     gather::{Gathered, Gathering},
     run::child::Child,
 };
+
+pub(crate) const PREVIEW_EVERY: Duration = Duration::from_secs(5);
 
 pub(crate) struct Sampler;
 
@@ -37,6 +41,10 @@ impl Sampler {
         _: Level,
     ) -> anyhow::Result<Option<Sampler>> {
         Ok((!args.no_outside).then_some(Sampler))
+    }
+
+    pub(crate) fn describe(&self, _: u32) -> ProcessInfo {
+        ProcessInfo::default()
     }
 
     pub(crate) fn news(&self) -> impl Iterator<Item = News> {

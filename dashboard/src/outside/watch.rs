@@ -6,7 +6,7 @@
 //! that needs names is left to [`super::name`], on a thread of its own.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     path::{Path, PathBuf},
     sync::{Arc, OnceLock, mpsc},
     time::{Duration, Instant, SystemTime},
@@ -51,6 +51,7 @@ const PINS_MAX: usize = 8;
 const PIN_TIME_MAX: Duration = Duration::from_secs(10);
 /// From when on a sleep is told that has not ended yet.
 const PREVIEW_AFTER: Duration = Duration::from_millis(500);
+pub(crate) const PREVIEW_EVERY: Duration = Duration::from_secs(5);
 /// Looks after which what a process has loaded is read again.
 const REFRESHES: [u32; 3] = [1, 4, 16];
 /// By then an instrumented program has mostly begun to watch itself.
@@ -60,6 +61,11 @@ const PROGRAMS_MAX: usize = 4_096;
 /// Episodes waiting for their names. One that computed has 128 stacks of some hundred
 /// places at most, of 16 bytes each: 200 KB.
 pub(super) const EPISODES_MAX: usize = 256;
+
+/// From one look to the next, if they do not cost too much.
+pub(super) fn period_of(limit: Duration) -> Duration {
+    (limit / LOOKS_PER_LIMIT).clamp(PERIOD_MIN, PERIOD_MAX)
+}
 
 /// The symbol table of one image, once it has been read.
 pub(super) type SharedMarks = Arc<OnceLock<Marks>>;
@@ -86,6 +92,8 @@ pub(super) struct Watch {
     marks_wanted: mpsc::Sender<MarksOrder>,
     episodes: mpsc::SyncSender<Episode>,
     news: mpsc::SyncSender<News>,
+    /// Processes of which slow polls were told.
+    told: HashSet<u32>,
     sampled: Sampled,
 }
 
@@ -126,7 +134,8 @@ struct Sleep {
     until: Instant,
     sample: Sample,
     delays: Delays,
-    /// It was told that it lasts.
+    /// When it is told that it lasts, and whether it was.
+    next_preview: Duration,
     told: bool,
 }
 
@@ -147,7 +156,7 @@ impl Watch {
             root,
             reports,
             limit,
-            period: (limit / LOOKS_PER_LIMIT).clamp(PERIOD_MIN, PERIOD_MAX),
+            period: period_of(limit),
             tree: Tree::of(root),
             images: Images::new(),
             known: Vec::new(),
@@ -158,6 +167,7 @@ impl Watch {
             marks_wanted,
             episodes,
             news,
+            told: HashSet::new(),
             sampled: Sampled::default(),
         }
     }
@@ -272,7 +282,7 @@ impl Watch {
         let Some(mut watched) = self.processes.remove(&pid) else {
             return;
         };
-        let is_no_program = replacing && watched.inherited;
+        let is_no_program = replacing && watched.inherited && !self.told.contains(&pid);
         if !(watched.instrumented || is_no_program) {
             self.remember(pid, &watched);
         }
@@ -399,7 +409,8 @@ impl Watch {
             if followed.thread.activity() == Activity::Syscall(sleep.call) {
                 sleep.until = now;
             }
-            if !sleep.told && sleep.lasted() >= self.limit.max(PREVIEW_AFTER) {
+            if sleep.lasted() >= sleep.next_preview {
+                sleep.next_preview = sleep.lasted() + PREVIEW_EVERY;
                 sleep.told = true;
                 let preview = sleep.preview(&followed.thread, &followed.name, self.limit);
                 self.tell(Some(preview));
@@ -442,6 +453,7 @@ impl Watch {
             until: now,
             sample: Sample::new(&stack, &watched.process),
             delays: self.delays.clone(),
+            next_preview: self.limit.max(PREVIEW_AFTER),
             told: false,
         });
     }
@@ -536,7 +548,8 @@ impl Watch {
                 };
                 let mut outcome = pin.advance(&followed.thread, process, ends);
                 let mut ongoing = false;
-                if outcome.is_none() && pin.since().elapsed() > PIN_TIME_MAX {
+                let is_over = pin.since().elapsed() > PIN_TIME_MAX;
+                if outcome.is_none() && is_over && goes_on_if_stopped(&followed.thread) {
                     (outcome, ongoing) = (Some(Outcome::Ended), true);
                 }
                 let Some(outcome) = outcome else { continue };
@@ -564,10 +577,12 @@ impl Watch {
     }
 
     fn tell(&mut self, episode: Option<Episode>) {
-        if let Some(episode) = episode
-            && self.episodes.try_send(episode).is_err()
-        {
-            self.sampled.left_out += 1;
+        let Some(episode) = episode else { return };
+        let (pid, counts) = (episode.pid, !episode.preview);
+        match self.episodes.try_send(episode) {
+            Ok(()) if counts => drop(self.told.insert(pid)),
+            Err(_) if counts => self.sampled.left_out += 1,
+            _ => {}
         }
     }
 }
@@ -682,25 +697,29 @@ impl Sleep {
         };
         let mut sample = self.sample;
         sample.weight = time.wall;
+        let is_slow = time.own() >= limit;
         let (thread, name) = (&of.thread, &of.name);
-        (time.own() >= limit).then(|| episode(thread, name, time, limit, vec![sample], false))
+        // Those who were told that it lasts are told, too, that it was nothing.
+        (is_slow || self.told).then(|| Episode {
+            preview: !is_slow,
+            ..episode(thread, name, time, limit, vec![sample], false)
+        })
     }
 }
 
 fn end_of_pin(
-    mut pin: Pin,
+    pin: Pin,
     of: &Followed,
     limit: Duration,
     before: &Delays,
     after: &Delays,
     ongoing: bool,
 ) -> Option<Episode> {
-    pin.close();
     let time = match pin.only_slept {
         true => pin.time(),
         false => pin.time().sparing(starved(of.thread.tid(), before, after)),
     };
-    let samples = std::mem::take(&mut pin.samples);
+    let samples = pin.into_samples(time.own());
     (time.own() >= limit).then(|| episode(&of.thread, &of.name, time, limit, samples, ongoing))
 }
 
@@ -771,6 +790,14 @@ fn goes_on_after_a_stop(call: &Syscall) -> bool {
         "waitid",
     ];
     CALLS.contains(&&*call.name())
+}
+
+/// Whether the thread can be let go of, for which it has to stop.
+fn goes_on_if_stopped(thread: &Thread) -> bool {
+    match thread.activity() {
+        Activity::Syscall(call) => goes_on_after_a_stop(&call),
+        _ => true,
+    }
 }
 
 /// A stack that tokio has no part in, as far as it could be followed.

@@ -1,6 +1,6 @@
 //! What the sampler sees, in the dashboard's words: for programs that have no server.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use asyncwatch_findings::{Finding, ProcessInfo};
 use tokio::sync::mpsc;
@@ -9,7 +9,8 @@ use crate::{
     client::{Message, Messages},
     gather::Gathering,
     model::{Connection, LIMITS, Process, Update},
-    outside::{News, Sampler},
+    outside::{News, PREVIEW_EVERY, Sampler},
+    run::child::is_alive,
 };
 
 /// Messages that wait for the dashboard. What does not fit is told with the next look.
@@ -25,12 +26,72 @@ pub(super) struct Outside {
     snapshot: u64,
 }
 
-/// A finding of one process, with its number on the dashboard.
+/// A finding of one process.
 struct Kept {
     pid: u32,
-    finding: Finding,
+    /// As it is shown: the worst one, or the one that still lasts.
+    shown: Finding,
+    /// The worst one, while one that lasts is shown.
+    worst: Option<Finding>,
+    told_at: Instant,
     /// It has changed since the dashboard was told.
     news: bool,
+}
+
+impl Kept {
+    fn new(pid: u32, shown: Finding) -> Kept {
+        Kept {
+            pid,
+            shown,
+            worst: None,
+            told_at: Instant::now(),
+            news: true,
+        }
+    }
+
+    fn is_same(&self, pid: u32, finding: &Finding) -> bool {
+        let line = |finding: &Finding| finding.culprit.as_ref().and_then(|frame| frame.line);
+        self.pid == pid
+            && self.shown.fingerprint == finding.fingerprint
+            && line(&self.shown) == line(finding)
+    }
+
+    /// A poll that was told while it lasted is told once more at its end.
+    fn merge(&mut self, mut finding: Finding) {
+        let before = &self.shown;
+        finding.id = before.id;
+        finding.count = before.count + u64::from(!before.ongoing);
+        finding.first_unix_ns = before.first_unix_ns;
+        let worst = match before.ongoing {
+            true => self.worst.take(),
+            false => Some(before.clone()),
+        };
+        self.shown = finding;
+        self.worst = worst.filter(|worst| worst.wall > self.shown.wall);
+        if !self.shown.ongoing {
+            self.show_worst();
+        }
+        self.told_at = Instant::now();
+        self.news = true;
+    }
+
+    fn show_worst(&mut self) {
+        if let Some(worst) = self.worst.take() {
+            let (count, last) = (self.shown.count, self.shown.last_unix_ns);
+            self.shown = worst;
+            (self.shown.count, self.shown.last_unix_ns) = (count, last);
+        }
+        self.shown.ongoing = false;
+    }
+
+    /// Nobody has said for long that it lasts, or its process is gone.
+    fn forget_that_it_lasts(&mut self) {
+        let is_old = self.told_at.elapsed() > PREVIEW_EVERY * 3;
+        if self.shown.ongoing && (is_old || !is_alive(self.pid)) {
+            self.show_worst();
+            self.news = true;
+        }
+    }
 }
 
 impl Outside {
@@ -50,46 +111,33 @@ impl Outside {
     pub(super) fn tell(&mut self, sampler: &Sampler, gathering: &Gathering) {
         for news in sampler.news() {
             if !gathering.tells_itself(news.pid()) {
-                self.take(news);
+                self.take(news, |pid| sampler.describe(pid));
             }
         }
+        self.findings
+            .iter_mut()
+            .for_each(Kept::forget_that_it_lasts);
         self.pass_on();
     }
 
-    fn take(&mut self, news: News) {
+    fn take(&mut self, news: News, describe: impl FnOnce(u32) -> ProcessInfo) {
         match news {
             News::Program(info) => drop(self.program.get_or_insert(*info)),
-            News::Finding { pid, finding, .. } => self.merge(pid, *finding),
+            News::Finding { pid, finding } => {
+                self.program.get_or_insert_with(|| describe(pid));
+                self.merge(pid, *finding);
+            }
         }
     }
 
     fn merge(&mut self, pid: u32, mut finding: Finding) {
-        let line = |finding: &Finding| finding.culprit.as_ref().and_then(|frame| frame.line);
         let next_id = self.findings.len() as u64 + 1;
-        let known = self.findings.iter_mut().find(|kept| {
-            kept.pid == pid
-                && kept.finding.fingerprint == finding.fingerprint
-                && line(&kept.finding) == line(&finding)
-        });
-        match known {
-            Some(kept) => {
-                // A poll that was told while it lasted is told once more at its end.
-                let before = &mut kept.finding;
-                before.count += u64::from(!before.ongoing);
-                before.ongoing = finding.ongoing;
-                before.last_unix_ns = finding.last_unix_ns;
-                if finding.ongoing || finding.wall >= before.wall {
-                    finding.id = before.id;
-                    finding.count = before.count;
-                    finding.first_unix_ns = before.first_unix_ns;
-                    *before = finding;
-                }
-                kept.news = true;
-            }
+        let mut known = self.findings.iter_mut();
+        match known.find(|kept| kept.is_same(pid, &finding)) {
+            Some(kept) => kept.merge(finding),
             None if next_id <= LIMITS.findings as u64 => {
                 finding.id = next_id;
-                let news = true;
-                self.findings.push(Kept { pid, finding, news });
+                self.findings.push(Kept::new(pid, finding));
             }
             // The report at the end counts it.
             None => {}
@@ -106,7 +154,7 @@ impl Outside {
         }
         let findings: Vec<Finding> = (self.findings.iter())
             .filter(|kept| kept.news)
-            .map(|kept| kept.finding.clone())
+            .map(|kept| kept.shown.clone())
             .collect();
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         self.snapshot += 1;
@@ -153,49 +201,74 @@ mod tests {
             ..slow_poll()
         };
         News::Finding {
-            pid: 7,
+            pid: std::process::id(),
             finding: Box::new(finding),
         }
     }
 
-    fn update(messages: &mut Messages) -> Update {
-        match messages.try_recv() {
-            Ok(Message::Update(update)) => *update,
-            other => panic!("no update: {other:?}"),
+    fn describe(pid: u32) -> ProcessInfo {
+        ProcessInfo {
+            pid,
+            name: "app".to_owned(),
+            max_poll_ms: 20.0,
+            ..ProcessInfo::default()
         }
+    }
+
+    /// What is shown of the only place after `news`: count, duration, whether it lasts.
+    fn shown(outside: &mut Outside, news: &[(u64, bool)]) -> (u64, u64, bool) {
+        for &(ms, ongoing) in news {
+            outside.take(wall(ms, ongoing), describe);
+        }
+        let [kept] = &outside.findings[..] else {
+            panic!("one place");
+        };
+        let ms = kept.shown.wall.expect("it has one").as_millis() as u64;
+        (kept.shown.count, ms, kept.shown.ongoing)
     }
 
     #[test]
     fn a_poll_that_is_told_twice_is_one_and_the_longest_is_shown() {
+        let (mut outside, _messages) = Outside::new();
+        assert_eq!(shown(&mut outside, &[(600, true)]), (1, 600, true));
+        assert_eq!(shown(&mut outside, &[(900, false)]), (1, 900, false));
+        assert_eq!(shown(&mut outside, &[(30, false)]), (2, 900, false));
+        // What lasts is shown, however short it is as yet.
+        assert_eq!(shown(&mut outside, &[(500, true)]), (3, 500, true));
+        assert_eq!(shown(&mut outside, &[(550, true)]), (3, 550, true));
+        assert_eq!(shown(&mut outside, &[(700, false)]), (3, 900, false));
+    }
+
+    #[test]
+    fn what_nobody_says_any_more_does_not_last() {
+        let (mut outside, _messages) = Outside::new();
+        shown(&mut outside, &[(600, true)]);
+        outside.findings[0].forget_that_it_lasts();
+        assert!(outside.findings[0].shown.ongoing, "its process lives");
+        outside.findings[0].pid = u32::MAX;
+        outside.findings[0].forget_that_it_lasts();
+        assert!(!outside.findings[0].shown.ongoing);
+    }
+
+    #[test]
+    fn the_dashboard_is_told_what_is_new() {
         let (mut outside, mut messages) = Outside::new();
-        outside.take(wall(600, true));
         outside.pass_on();
-        assert!(messages.try_recv().is_err(), "of no known program");
-        let info = ProcessInfo {
-            pid: 7,
-            name: "app".to_owned(),
-            max_poll_ms: 20.0,
-            ..ProcessInfo::default()
-        };
-        outside.take(News::Program(Box::new(info)));
+        assert!(messages.try_recv().is_err(), "of no program");
+        shown(&mut outside, &[(600, false)]);
         outside.pass_on();
         assert!(matches!(
             messages.try_recv(),
             Ok(Message::Connection(Connection::Outside))
         ));
-        let first = update(&mut messages);
-        assert_eq!(first.process.expect("known").name, "app");
-        assert!(first.findings[0].ongoing);
-        for news in [wall(900, false), wall(30, false)] {
-            outside.take(news);
-        }
-        outside.pass_on();
-        let [finding] = &update(&mut messages).findings[..] else {
-            panic!("one place");
+        let mut update = || match messages.try_recv() {
+            Ok(Message::Update(update)) => *update,
+            other => panic!("no update: {other:?}"),
         };
-        assert_eq!((finding.count, finding.ongoing), (2, false));
-        assert_eq!(finding.wall, Some(Duration::from_millis(900)));
+        let first = update();
+        assert_eq!(first.process.expect("known").name, "app");
+        assert_eq!(first.findings.len(), 1);
         outside.pass_on();
-        assert!(update(&mut messages).findings.is_empty(), "nothing is new");
+        assert!(update().findings.is_empty(), "nothing is new");
     }
 }

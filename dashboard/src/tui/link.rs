@@ -94,12 +94,17 @@ impl Link {
         Event::Switched(self.connection())
     }
 
-    /// Has the program watched in another way; what comes of it is an event.
-    pub(super) fn configure(&mut self, change: Change) {
-        if let Some(target) = self.target.clone() {
-            self.changes
-                .spawn(async move { client::configure(&target, change).await });
-        }
+    /// Has the program watched in another way; what comes of it is an event, as it is if
+    /// nobody can be asked.
+    pub(super) fn configure(&mut self, change: Change) -> Option<Event> {
+        let Some(target) = self.target.clone() else {
+            return Some(Event::Warning(
+                "nothing to change from here: a program that is watched from outside has the limit of `--max-poll`".to_owned(),
+            ));
+        };
+        self.changes
+            .spawn(async move { client::configure(&target, change).await });
+        None
     }
 
     /// Waits for what happens next. Nothing is lost if the wait is given up.

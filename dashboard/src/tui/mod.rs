@@ -128,7 +128,11 @@ async fn run(
                     Effect::Quit => return Ok(()),
                     Effect::LookAround => look_around(app),
                     Effect::Connect(target) => on_event(app, link.switch(target)),
-                    Effect::Configure(change) => link.configure(change),
+                    Effect::Configure(change) => {
+                        if let Some(event) = link.configure(change) {
+                            on_event(app, event);
+                        }
+                    }
                 }
                 changed = true;
             }

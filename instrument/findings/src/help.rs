@@ -6,7 +6,7 @@
 
 use crate::{
     Class, Frame,
-    frames::{blame, frame_name, is_below, poll_end},
+    frames::{Owner, blame, frame_name, frame_owner, is_below, poll_end},
 };
 
 mod table;
@@ -93,20 +93,22 @@ pub(crate) fn help_at(
     known.or_else(|| generic(class)).map(str::to_owned)
 }
 
-/// The library's functions that call the first frame, a closure or a method of the
+/// The functions of std that call the first frame, a closure or a method of the
 /// user's, while they do their own work; none where a future is polled.
 fn callers_of_callback(stack: &[Frame]) -> &[Frame] {
     let outward = stack.get(1..).unwrap_or_default();
     let end = outward.iter().position(|frame| frame.user);
     let callers = &outward[..end.unwrap_or(0)];
-    let polls = |frame: &Frame| {
+    // Async functions of libraries call those of the user's directly; those of std are
+    // none, but for what polls.
+    let calls_back = |frame: &Frame| {
         let name = frame_name(frame);
         let function = name.rsplit("::").next().unwrap_or_default();
-        function.starts_with("poll") || is_below(&name, "tokio::runtime")
+        frame_owner(frame) == Owner::Std && !function.starts_with("poll")
     };
-    match callers.iter().any(polls) {
-        true => &[],
-        false => callers,
+    match callers.iter().all(calls_back) {
+        true => callers,
+        false => &[],
     }
 }
 

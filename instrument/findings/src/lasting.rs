@@ -151,6 +151,10 @@ fn turns_with(line: &[Sample<'_>], here: &[Sample<'_>], depth: usize) -> Option<
         sample.function(depth)?.line
     };
     let other = heaviest(here, calls)?;
+    let at = |samples: &[Sample<'_>]| samples.first()?.function(depth)?.line;
+    if at(&other) == at(line) {
+        return None;
+    }
     let orders = |samples: &[Sample<'_>]| samples.iter().map(|sample| sample.order).collect();
     let (line_seen, other_seen): (Vec<u32>, Vec<u32>) = (orders(line), orders(&other));
     let mut seen: Vec<(u32, bool)> = (line_seen.iter().map(|&order| (order, false)))
@@ -369,6 +373,18 @@ mod tests {
     fn a_loop_is_told_by_the_users_call_in_it() {
         let stacks = [('h', HANDLE), ('n', NEXT)];
         assert_eq!(check("nnhnnhnhnnhnnhn", &stacks), Some((27, true)));
+        let both = [
+            ('h', HANDLE),
+            (
+                'n',
+                "futures_channel::pop | /home/me/.cargo/registry/src/i/futures-channel-0.3.1/src/q.rs:9\n            app::dispatch_loop::{async_fn#0} | /home/me/app/src/main.rs:27",
+            ),
+        ];
+        assert_eq!(
+            check("nnhnnhnhnnhnnhn", &both),
+            Some((27, false)),
+            "one line"
+        );
         // One after the other, or next to nothing.
         assert_eq!(check("nnnnnnnnhhhhhhh", &stacks), Some((26, false)));
         assert_eq!(check("nnnhnnnnnhnnnnnhnnnnn", &stacks), Some((26, false)));

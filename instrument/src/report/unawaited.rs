@@ -111,7 +111,12 @@ fn is_definition(dropped: &DroppedUnawaited, frames: &[Frame]) -> bool {
     let line = source.lines().nth(made.line() as usize - 1);
     let line = line.unwrap_or_default().trim_start();
     let name = dropped.function.rsplit("::").next().unwrap_or_default();
-    line.starts_with("#[") || line.contains(&format!("fn {name}"))
+    let declares = |at: usize| {
+        let after = line[at + "fn ".len() + name.len()..].chars().next();
+        !after.is_some_and(|c| c.is_alphanumeric() || c == '_')
+    };
+    let declaration = line.find(&format!("fn {name}"));
+    line.starts_with("#[") || declaration.is_some_and(declares)
 }
 
 /// The innermost frames are the guard's own.

@@ -488,7 +488,11 @@ fn a_callback_is_not_told_to_yield() {
     };
     assert!(help("core::slice::sort::stable::driftsort_main").contains("sort large"));
     assert!(help("alloc::slice::to_vec_in").contains("rayon"));
-    // A future is polled, and may await.
+    // A future is polled, or an async function calls another: both may await.
+    assert!(
+        help("tokio::sync::once_cell::OnceCell::get_or_init::{{closure}}")
+            .contains("consume_budget")
+    );
     assert!(
         help("<futures_util::future::Map<F> as core::future::Future>::poll")
             .contains("consume_budget")
