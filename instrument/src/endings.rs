@@ -53,7 +53,7 @@ const STANDING_MIN: Duration = Duration::from_secs(60);
 
 static PANICKED: LazyLock<ArrayQueue<Panic>> = LazyLock::new(|| ArrayQueue::new(PANICS_MAX));
 static RETURNED: LazyLock<ArrayQueue<Returned>> = LazyLock::new(|| ArrayQueue::new(RETURNED_QUEUE));
-/// Samples of the sites of each number modulo [`COUNTERS`].
+/// Samples of the sites with each [`counter`].
 static SAMPLES: [AtomicU32; COUNTERS] = [const { AtomicU32::new(0) }; COUNTERS];
 /// Ended tasks that were no samples.
 static BEYOND: [AtomicU32; COUNTERS] = [const { AtomicU32::new(0) }; COUNTERS];
@@ -139,8 +139,9 @@ pub(crate) fn returned(waker: &Waker, task: &'static Task) {
     let Some(site) = task.site().filter(|_| kept && !task.is_detached()) else {
         return;
     };
-    let counter = site.id as usize % COUNTERS;
-    if SAMPLES[counter].load(Relaxed) >= samples_per_site() {
+    let counter = counter(site, trial::with_rule(task.runtime(), Code::Unjoined));
+    if SAMPLES[counter].fetch_add(1, Relaxed) >= samples_per_site() {
+        SAMPLES[counter].fetch_sub(1, Relaxed);
         BEYOND[counter].fetch_add(1, Relaxed);
         return;
     }
@@ -149,9 +150,15 @@ pub(crate) fn returned(waker: &Waker, task: &'static Task) {
         task: TaskIdentity::of(task),
         site,
     };
-    if RETURNED.push(returned).is_ok() {
-        SAMPLES[counter].fetch_add(1, Relaxed);
+    if RETURNED.push(returned).is_err() {
+        SAMPLES[counter].fetch_sub(1, Relaxed);
     }
+}
+
+/// Which of the [`COUNTERS`] counts the ended tasks of a site, or those that one `test`
+/// spawned there.
+fn counter(site: &Site, test: u64) -> usize {
+    (u64::from(site.id) + test.wrapping_mul(31)) as usize % COUNTERS
 }
 
 fn samples_per_site() -> u32 {
@@ -222,6 +229,7 @@ pub(crate) struct Endings {
 /// Ended tasks of one site whose handles are kept.
 struct Pile {
     site: &'static Site,
+    counter: usize,
     samples: Vec<Returned>,
     /// Handles of the site that were let go after the task had ended.
     taken: u64,
@@ -305,7 +313,7 @@ impl Endings {
             let test = trial::with_rule(returned.ended.runtime, Code::Unjoined);
             self.piles
                 .entry((returned.site.id, test))
-                .or_insert_with(|| Pile::of(returned.site))
+                .or_insert_with(|| Pile::of(returned.site, test))
                 .samples
                 .push(returned);
         }
@@ -313,19 +321,16 @@ impl Endings {
 }
 
 impl Pile {
-    fn of(site: &'static Site) -> Pile {
+    fn of(site: &'static Site, test: u64) -> Pile {
         Pile {
             site,
+            counter: counter(site, test),
             samples: Vec::new(),
             taken: 0,
             beyond: 0,
             standing: None,
             told: false,
         }
-    }
-
-    fn counter(&self) -> usize {
-        self.site.id as usize % COUNTERS
     }
 
     /// Lets go of those that were joined, or did not end.
@@ -340,19 +345,19 @@ impl Pile {
             fate => fate.is_some(),
         });
         let gone = before - self.samples.len();
-        SAMPLES[self.counter()].fetch_sub(gone as u32, Relaxed);
+        SAMPLES[self.counter].fetch_sub(gone as u32, Relaxed);
         if (self.kept(now) as u64) < limit {
             self.standing = None;
         } else if self.standing.is_none() {
             self.standing = Some(now);
-            self.beyond = BEYOND[self.counter()].load(Relaxed);
+            self.beyond = BEYOND[self.counter].load(Relaxed);
         }
     }
 
     /// There is nothing more to say of them; others of the site have their turn.
     fn let_go(&mut self) {
         let count = std::mem::take(&mut self.samples).len();
-        SAMPLES[self.counter()].fetch_sub(count as u32, Relaxed);
+        SAMPLES[self.counter].fetch_sub(count as u32, Relaxed);
     }
 
     fn kept(&self, now: Ticks) -> usize {
@@ -366,7 +371,7 @@ impl Pile {
             waiting: self.kept(now) as u64,
             taken: self.taken,
             standing: clock::to_duration(standing),
-            grows: BEYOND[self.counter()].load(Relaxed) != self.beyond,
+            grows: BEYOND[self.counter].load(Relaxed) != self.beyond,
         }
     }
 

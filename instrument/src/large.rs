@@ -5,7 +5,7 @@
 //! poll only counts; what is new in it goes to the reporter.
 
 use std::sync::{
-    OnceLock,
+    LazyLock, OnceLock,
     atomic::{
         AtomicBool, AtomicU64,
         Ordering::{AcqRel, Acquire, Relaxed, Release},
@@ -13,6 +13,7 @@ use std::sync::{
 };
 
 use asyncwatch_findings::Code;
+use crossbeam_queue::ArrayQueue;
 
 use crate::{
     drops,
@@ -29,6 +30,8 @@ use crate::{
 const PLACES: usize = 256;
 
 static TABLE: [Place; PLACES] = [const { Place::new() }; PLACES];
+/// Those of tests with a rule for them, until the watchdog's next look.
+static OF_TESTS: LazyLock<ArrayQueue<First>> = LazyLock::new(|| ArrayQueue::new(PLACES));
 /// Something was counted since the last look.
 static COUNTED: AtomicBool = AtomicBool::new(false);
 
@@ -47,8 +50,6 @@ pub(crate) struct First {
     /// Where the future was made.
     pub(crate) made: SourceLine,
     pub(crate) task: TaskIdentity,
-    /// The runtime, where a test has a rule for large futures: it answers for its own.
-    test: u64,
 }
 
 /// What made a future.
@@ -70,7 +71,15 @@ pub(crate) fn note(bytes: usize, function: Function, made: SourceLine, task: &'s
 
 #[cold]
 fn count(bytes: usize, function: Function, made: SourceLine, task: &'static Task) {
-    let test = trial::with_rule(task.runtime(), Code::LargeFuture);
+    if trial::with_rule(task.runtime(), Code::LargeFuture) != 0 {
+        let task = TaskIdentity::of(task);
+        return of_a_test(First {
+            function,
+            bytes,
+            made,
+            task,
+        });
+    }
     let start = made.line() as usize * 31 + made.column() as usize;
     let found = (start..start + PLACES).find_map(|n| {
         let place = &TABLE[n % PLACES];
@@ -79,9 +88,8 @@ fn count(bytes: usize, function: Function, made: SourceLine, task: &'static Task
             bytes,
             made,
             task: TaskIdentity::of(task),
-            test,
         });
-        (first.made == made && first.function == function && first.test == test).then_some(place)
+        (first.made == made && first.function == function).then_some(place)
     });
     match found {
         Some(place) => {
@@ -92,10 +100,21 @@ fn count(bytes: usize, function: Function, made: SourceLine, task: &'static Task
     }
 }
 
+/// A test that has a rule for them answers for its own, wherever else they are made.
+fn of_a_test(first: First) {
+    match OF_TESTS.push(first) {
+        Ok(()) => COUNTED.store(true, Release),
+        Err(_) => drops::count(drops::What::Findings),
+    }
+}
+
 /// Hands on what was counted since the last call. For the watchdog.
 pub(crate) fn hand_in(reporter: &Reporter) {
     if !COUNTED.swap(false, Acquire) {
         return;
+    }
+    while let Some(first) = OF_TESTS.pop() {
+        reporter.large_future(LargeFuture { first, count: 1 });
     }
     for place in &TABLE {
         let Some(&first) = place.first.get() else {

@@ -194,10 +194,12 @@ fn forgetting_everywhere_else_does_not_hide_it_here() {
 
 #[test]
 fn each_test_answers_for_what_others_did_at_the_same_place() {
-    run_with(1, &["a_is_careless", "b_is_careless"])
-        .fails()
-        .says("test `judged::specimens::a_is_careless` denies large-future, unjoined")
-        .says("test `judged::specimens::b_is_careless` denies large-future, unjoined");
+    for threads in [1, 2] {
+        run_with(threads, &["a_is_careless", "b_is_careless"])
+            .fails()
+            .says("test `judged::specimens::a_is_careless` denies large-future, unjoined")
+            .says("test `judged::specimens::b_is_careless` denies large-future, unjoined");
+    }
 }
 
 #[test]

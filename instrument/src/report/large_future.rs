@@ -55,7 +55,6 @@ fn look_into(first: First) -> Option<Detected> {
         bytes: size,
         made,
         task,
-        ..
     } = first;
     let krate = function.name.split("::").next().unwrap_or_default();
     let source = read(krate, made.file())?;

@@ -309,6 +309,7 @@ impl Episode {
         if let (true, Some(usage)) = (self.dated, slot.info().and_then(|info| info.thread.usage()))
         {
             self.start = now;
+            self.asleep_blocked = Duration::ZERO;
             self.base = Some(Base {
                 at: now,
                 usage,
@@ -347,8 +348,9 @@ impl Episode {
         now: Ticks,
         glance: &mut Glance<'_>,
     ) -> Option<PollReport> {
-        if level.reading.start != 0 {
+        if level.reading.start != 0 && level.reading.start != self.start {
             self.start = level.reading.start;
+            self.asleep_blocked = Duration::ZERO;
         }
         let is_innermost = inner.origins.is_empty();
         let until = match (is_innermost, self.dated) {
@@ -613,7 +615,10 @@ pub(super) fn end(end: SlowEnd, mut seen: Option<Episode>, stalled: bool) -> Opt
         limit,
     );
     let verdict = match &mut seen {
-        Some(seen) => spare_the_starved(verdict, &mut seen.neighbours, limit),
+        Some(seen) => {
+            let verdict = verdict.asleep_for(seen.asleep_blocked, limit);
+            spare_the_starved(verdict, &mut seen.neighbours, limit)
+        }
         None => verdict,
     };
     // The thread may be gone by now.

@@ -72,6 +72,24 @@ impl Verdict {
         }
     }
 
+    /// The verdict when it is certain to have been asleep for `asleep` in all.
+    ///
+    /// Since Linux 6.12 a thread that goes to sleep may stay on the run queue for a while.
+    /// If it is moved to another CPU meanwhile, its whole sleep is accounted as a wait for
+    /// a CPU once it is over. While it sleeps, its account is still right.
+    pub(crate) fn asleep_for(self, asleep: Duration, limit: Duration) -> Verdict {
+        let wrong = asleep.saturating_sub(self.blocked);
+        let delay = self.run_delay.unwrap_or_default();
+        let wrong = wrong.min(delay);
+        let blocked = self.blocked + wrong;
+        Verdict {
+            class: classify(self.cpu, blocked, limit),
+            blocked,
+            run_delay: self.run_delay.map(|delay| delay - wrong),
+            ..self
+        }
+    }
+
     /// The verdict when other threads of the program were ready to run for `starved`
     /// without a CPU while this one waited for one of them: that was waiting for a CPU,
     /// too.
@@ -167,6 +185,28 @@ mod tests {
         assert_eq!((spared.blocked, spared.run_delay), (ms(70), Some(ms(220))));
         assert_eq!(waited.sparing(ms(100), LIMIT).class, Class::Blocked);
         assert_eq!(waited.sparing(ms(900), LIMIT).blocked, Duration::ZERO);
+    }
+
+    #[test]
+    fn a_sleep_that_was_seen_is_no_wait_for_a_cpu() {
+        let ms = Duration::from_millis;
+        let told = judge(
+            Accounting {
+                wall: ms(231),
+                cpu: ms(1),
+                run_delay: Some(ms(228)),
+                seen_asleep: true,
+                ..Accounting::default()
+            },
+            LIMIT,
+        );
+        assert_eq!(told.class, Class::Descheduled);
+        let seen = told.asleep_for(ms(220), LIMIT);
+        assert_eq!(seen.class, Class::Blocked);
+        assert_eq!((seen.blocked, seen.run_delay), (ms(220), Some(ms(10))));
+        // What is in the account already is not counted twice.
+        assert_eq!(told.asleep_for(ms(2), LIMIT), told);
+        assert_eq!(told.asleep_for(ms(900), LIMIT).blocked, ms(230));
     }
 
     #[test]

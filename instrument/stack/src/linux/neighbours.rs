@@ -21,10 +21,14 @@ pub struct Neighbours {
 #[derive(Clone, Debug)]
 struct Neighbour {
     tid: u32,
-    first: Account,
     last: Account,
     /// It was ready to run at the last look.
     was_ready: bool,
+    /// Since the first look, or since it was last seen asleep: the kernel may account for
+    /// a sleep as a wait for a CPU when it is over.
+    awake: Duration,
+    /// Waits that are over.
+    waited: Duration,
     /// Of the wait that goes on: the kernel accounts for it only when it is over.
     so_far: Duration,
 }
@@ -48,14 +52,8 @@ impl Neighbours {
             .filter(|&tid| tid != me && tid != waiter && !is_own(tid))
             .take(THREADS_MAX)
             .filter_map(|tid| {
-                let first = account(tid)?;
-                Some(Neighbour {
-                    tid,
-                    first,
-                    last: first,
-                    was_ready: is_ready(tid),
-                    so_far: Duration::ZERO,
-                })
+                let is_ready = is_ready(tid);
+                Some(Neighbour::new(tid, account(tid)?, is_ready))
             });
         Neighbours {
             threads: threads.collect(),
@@ -69,8 +67,10 @@ impl Neighbours {
         let passed = self.looked_at.elapsed();
         self.looked_at = Instant::now();
         let waits = self.threads.iter_mut().map(|thread| {
+            // In this order: the account of one that sleeps is complete.
+            let is_ready = is_ready(thread.tid);
             if let Some(now) = account(thread.tid) {
-                thread.see(now, is_ready(thread.tid), passed);
+                thread.see(now, is_ready, passed);
             }
             thread.waited()
         });
@@ -79,19 +79,36 @@ impl Neighbours {
 }
 
 impl Neighbour {
+    fn new(tid: u32, account: Account, is_ready: bool) -> Neighbour {
+        Neighbour {
+            tid,
+            last: account,
+            was_ready: is_ready,
+            awake: Duration::ZERO,
+            waited: Duration::ZERO,
+            so_far: Duration::ZERO,
+        }
+    }
+
     /// One that was asleep at the last look and is ready now may have been woken just now.
     fn see(&mut self, now: Account, is_ready: bool, passed: Duration) {
+        self.awake += passed;
         if now != self.last {
+            let delay = now.run_delay.saturating_sub(self.last.run_delay);
+            self.waited += delay.min(self.awake);
             self.last = now;
             self.so_far = Duration::ZERO;
         } else if is_ready && self.was_ready {
             self.so_far += passed;
         }
         self.was_ready = is_ready;
+        if !is_ready {
+            self.awake = Duration::ZERO;
+        }
     }
 
     fn waited(&self) -> Duration {
-        self.last.run_delay.saturating_sub(self.first.run_delay) + self.so_far
+        self.waited + self.so_far
     }
 }
 
@@ -133,13 +150,7 @@ mod tests {
 
     #[test]
     fn a_wait_counts_while_it_lasts_and_when_it_is_over() {
-        let mut thread = Neighbour {
-            tid: 1,
-            first: at(7, 50),
-            last: at(7, 50),
-            was_ready: true,
-            so_far: Duration::ZERO,
-        };
+        let mut thread = Neighbour::new(1, at(7, 50), true);
         thread.see(at(7, 50), true, ms(4));
         thread.see(at(7, 50), true, ms(5));
         assert_eq!(thread.waited(), ms(9));
@@ -152,6 +163,15 @@ mod tests {
         assert_eq!(thread.waited(), ms(12));
         thread.see(at(8, 62), true, ms(3));
         assert_eq!(thread.waited(), ms(15));
+    }
+
+    #[test]
+    fn a_sleep_that_is_accounted_as_a_wait_is_none() {
+        let mut thread = Neighbour::new(1, at(7, 50), false);
+        thread.see(at(7, 50), false, ms(280));
+        // It has run since, and is said to have waited all the time.
+        thread.see(at(8, 340), true, ms(2));
+        assert_eq!(thread.waited(), ms(2));
     }
 
     #[test]
