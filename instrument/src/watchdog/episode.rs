@@ -133,6 +133,7 @@ pub(super) struct Episode {
     /// Samples taken while a nested poll went on that may yet be told apart.
     unsettled: Vec<Unsettled>,
     taken: usize,
+    /// In its own time.
     next_sample: Duration,
     next_report: Duration,
     reported: bool,
@@ -429,20 +430,20 @@ impl Episode {
     }
 
     fn sample(&mut self, seen: &Seen, inner: &Inner, now: Moment, glance: &mut Glance<'_>) {
-        let held = now.held;
-        // While a nested poll goes on, its time stands still: one sample is enough.
-        let stands_still = !inner.origins.is_empty() && held <= self.last_sample.held;
-        if stands_still || held < self.next_sample {
+        // While a nested poll goes on, its time stands still: one sample is enough. While
+        // it has no CPU, there is nothing new to be seen.
+        let stands_still = !inner.origins.is_empty() && now.held <= self.last_sample.held;
+        if stands_still || now.own < self.next_sample {
             return;
         }
-        self.next_sample = next_sample(held, self.terms.limit, self.taken);
+        self.next_sample = next_sample(now.own, self.terms.limit, self.taken);
         if self.taken >= SAMPLES_MAX {
             return;
         }
         let stacks = glance.stacks();
         let Ok(count @ 1..) = u32::try_from(stacks.len()) else {
             self.missed = true;
-            self.next_sample = held + self.next_sample.saturating_sub(held) / SOONER;
+            self.next_sample = now.own + self.next_sample.saturating_sub(now.own) / SOONER;
             return;
         };
         let mut passed = now.since(self.last_sample);
@@ -743,14 +744,14 @@ fn is_asleep(activity: Activity) -> bool {
     matches!(activity, Activity::Syscall(_) | Activity::Waiting)
 }
 
-/// When to take the next stack of a poll that has gone on for `held`.
-fn next_sample(held: Duration, limit: Duration, taken: usize) -> Duration {
-    if held < limit * 4 {
-        held
+/// When to take the next stack of a poll that has taken `own` time of its own.
+fn next_sample(own: Duration, limit: Duration, taken: usize) -> Duration {
+    if own < limit * 4 {
+        own
     } else if taken < DENSE {
-        held + held / SPARSER
+        own + own / SPARSER
     } else {
-        held * 2
+        own * 2
     }
 }
 
