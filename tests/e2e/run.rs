@@ -28,7 +28,7 @@ fn findings_are_printed_when_the_program_has_ended() {
 
 #[test]
 fn a_program_that_would_go_on_is_stopped() {
-    let (code, text) = run(&["--headless", "--for", "2s"], "endless", &["3600"]);
+    let (code, text) = run(&["--headless", "--for", "6s"], "endless", &["3600"]);
     assert_eq!(code, Some(0), "{text}");
     assert!(text.contains("[slow-poll]"), "{text}");
     assert!(text.contains("specimens/endless.rs"), "{text}");
