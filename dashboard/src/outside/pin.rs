@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use asyncwatch_findings::Scene;
+use asyncwatch_findings::{Scene, waits_for_memory_map};
 use asyncwatch_stack::{
     Activity, RawStack,
     outside::{Account, Process, Stop, Thread, Tracee},
@@ -212,7 +212,7 @@ impl Pin {
         self.time.wall = before.saturating_duration_since(self.base_at);
         match activity {
             // The accounts of a thread that sleeps are complete.
-            Activity::Syscall(call) => {
+            Activity::Syscall(call) if !waits_for_memory_map(&call.name()) => {
                 self.sleeps += 1;
                 self.burst = 0;
                 self.only_slept &= call.name().ends_with("nanosleep");

@@ -12,10 +12,10 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use asyncwatch_findings::Scene;
+use asyncwatch_findings::{Scene, waits_for_memory_map};
 use asyncwatch_stack::{
     Activity, CaptureError, How, RawStack, Syscall,
-    outside::{Image, Images, Process, Thread},
+    outside::{Image, Images, Process, Thread, let_go_of_left},
 };
 use rustix::{
     process::{Pid, PidfdFlags, pidfd_open, setpriority_process},
@@ -191,8 +191,9 @@ impl Watch {
                 self.sampled.period = self.sampled.period.max(period);
             }
             self.advance_pins();
+            let left = let_go_of_left();
             let now = Instant::now();
-            let nap = match self.pins {
+            let nap = match self.pins + left {
                 0 => next.min(next_tree).saturating_duration_since(now),
                 _ => PIN_NAP,
             };
@@ -442,6 +443,9 @@ impl Watch {
             // It waits for a page, or was stopped: the machine's affair, or a debugger's.
             return;
         };
+        if waits_for_memory_map(&call.name()) {
+            return;
+        }
         let scene = watched.scene(&stack);
         if matches!(scene, Some(Scene::MayBlock)) || is_plain(scene, &stack) {
             return;

@@ -468,6 +468,15 @@ pub fn waits_for_allocator(frames: &[Frame]) -> bool {
         })
 }
 
+/// Whether a thread that sleeps in this system call waits for the lock of its process's
+/// memory map. That is held for microseconds, so whoever waits for long waits for a thread
+/// that has no CPU.
+pub fn waits_for_memory_map(syscall: &str) -> bool {
+    const CALLS: &[&str] = &["brk", "madvise", "mmap", "mprotect", "mremap", "munmap"];
+    let name = syscall.split('(').next().unwrap_or(syscall);
+    CALLS.contains(&name)
+}
+
 /// Whether the code waits for a child process to begin, as `vfork` does. That takes
 /// microseconds, so whoever waits for long waits for a child that has no CPU.
 pub fn waits_for_child_to_begin(frames: &[Frame]) -> bool {

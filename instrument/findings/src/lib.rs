@@ -38,6 +38,7 @@ pub use fingerprint::fingerprint;
 pub use frames::{
     Blame, Owner, aborted_or_shut_down, blame, in_block_in_place, in_blocking_closure, mark, owner,
     trim, trim_outer, waits_for_allocator, waits_for_child_to_begin, waits_for_lock,
+    waits_for_memory_map,
 };
 pub use help::help_for;
 pub use limit::{Limit, Unit, bytes};

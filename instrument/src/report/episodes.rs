@@ -4,7 +4,7 @@ use std::{collections::HashMap, time::Duration};
 
 use asyncwatch_findings::{
     Frame, SeenStack, Stack, in_block_in_place, in_blocking_closure, waits_for_allocator,
-    waits_for_child_to_begin,
+    waits_for_child_to_begin, waits_for_memory_map,
 };
 
 use asyncwatch_stack::How;
@@ -156,7 +156,8 @@ impl Episode {
         self.last_excused = in_block_in_place(&frames)
             || in_blocking_closure(&frames)
             || waits_for_allocator(&frames)
-            || waits_for_child_to_begin(&frames);
+            || waits_for_child_to_begin(&frames)
+            || sample.syscall.as_deref().is_some_and(waits_for_memory_map);
         if self.last_excused {
             self.excused += sample.weight;
             return;

@@ -17,7 +17,7 @@ use std::{
 
 use asyncwatch_stack::{
     Activity, Address, CaptureError, RawStack,
-    outside::{Images, Process, Stop, Thread, Tracee},
+    outside::{Images, Process, Stop, Thread, Tracee, let_go_of_left},
 };
 
 const CHILD: &str = "ASYNCWATCH_TEST_CHILD";
@@ -223,6 +223,40 @@ fn an_end_while_attached_is_told_to_both() {
     assert_eq!(wait(&mut tracee), Stop::Gone);
     drop(tracee);
     assert!(!family.child.wait().unwrap().success());
+}
+
+#[test]
+fn one_that_died_keeps_nobody_waiting() {
+    // A child of somebody else, who waits for its end.
+    let mut parent = Command::new("sh")
+        .args(["-c", "sleep 600 & echo $!; wait"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    let mut output = BufReader::new(parent.stdout.take().unwrap());
+    output.read_line(&mut line).unwrap();
+    let child: u32 = line.trim().parse().unwrap();
+    let thread = Thread::open(child, child).unwrap();
+    let tracee = Tracee::attach(&thread, false).unwrap();
+    let killed = Command::new("kill").args(["-9", line.trim()]).status();
+    assert!(killed.unwrap().success());
+    let begun = Instant::now();
+    let patience = |what: &str| {
+        assert!(begun.elapsed() < Duration::from_secs(60), "{what}");
+        sleep(Duration::from_millis(1));
+    };
+    let stat = format!("/proc/{child}/stat");
+    while std::fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") Z ")) {
+        patience("it lives on");
+    }
+    drop(tracee);
+    while let_go_of_left() > 0 {
+        patience("it is not let go");
+    }
+    while parent.try_wait().unwrap().is_none() {
+        patience("its parent waits on");
+    }
 }
 
 #[test]

@@ -390,6 +390,12 @@ tokio::runtime::task::core::Core<T,S>::poll |",
 }
 
 #[test]
+fn calls_that_change_the_memory_map_are_known() {
+    assert!(waits_for_memory_map("mmap") && waits_for_memory_map("brk"));
+    assert!(!waits_for_memory_map("msync") && !waits_for_memory_map("read(\"mmap\")"));
+}
+
+#[test]
 fn drops_by_abort_and_shutdown_are_told_from_others() {
     for (debug, release) in [
         fixture!("drop-aborted"),

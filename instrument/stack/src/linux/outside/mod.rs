@@ -18,4 +18,4 @@ pub(super) use image::Data;
 pub use image::{Function, Image, Images};
 pub use process::Process;
 pub use thread::{Account, Thread};
-pub use tracee::{Stop, Tracee};
+pub use tracee::{Stop, Tracee, let_go_of_left};

@@ -13,12 +13,31 @@ use super::super::arch::Interrupted;
 use super::process::Process;
 use super::thread::Thread;
 use crate::{CaptureError, RawStack};
+use std::cell::RefCell;
 use std::time::{Duration, Instant};
 use std::{io, mem, ptr, thread};
 
-/// How long [`Tracee`]'s drop tries to detach.
-const DETACH_TIME_MAX: Duration = Duration::from_millis(500);
+/// How long [`Tracee`]'s drop tries to detach, before it leaves that to [`let_go_of_left`].
+const DETACH_TIME_MAX: Duration = Duration::from_millis(10);
 const NAP: Duration = Duration::from_micros(50);
+
+thread_local! {
+    /// Those that could not be detached from yet.
+    static LEFT: RefCell<Vec<Tracee>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Goes on to detach from threads that this thread is still attached to although their
+/// [`Tracee`] was dropped: how many are left. Until then one that slept where nothing
+/// interrupts it would stand still as soon as it wakes, and whoever waits for the end of one
+/// that has died would wait on. To be called as often as [`Tracee::happened`].
+pub fn let_go_of_left() -> usize {
+    let mut left = LEFT.take();
+    left.retain_mut(|tracee| !tracee.let_go());
+    let count = left.len();
+    // Dropping those that are done adds none.
+    LEFT.set(left);
+    count
+}
 
 /// A thread that is attached to. Detached from when dropped.
 #[derive(Debug)]
@@ -76,10 +95,9 @@ impl Tracee {
     /// socket with a time limit: those would return early.
     pub fn ask(&mut self) {
         if self.state == State::Running && !self.asked {
-            match trace(libc::PTRACE_INTERRUPT, self.tid, 0, 0) {
-                Ok(()) => self.asked = true,
-                Err(_) => self.state = State::Gone,
-            }
+            // Fails if it has died: then its end is still to be heard of, as nobody else
+            // hears of it before.
+            self.asked = trace(libc::PTRACE_INTERRUPT, self.tid, 0, 0).is_ok();
         }
     }
 
@@ -227,22 +245,38 @@ enum Event {
     Ended,
 }
 
-impl Drop for Tracee {
-    /// Detaching needs a thread that stands still. One that sleeps where it cannot be
-    /// interrupted is left attached after a while; the kernel detaches it when the
-    /// attaching thread ends.
-    fn drop(&mut self) {
-        let begun = Instant::now();
+impl Tracee {
+    /// Tries to detach, which needs a thread that stands still; whether that is done, or
+    /// not necessary any more.
+    fn let_go(&mut self) -> bool {
         self.ask();
-        while self.state == State::Running && begun.elapsed() < DETACH_TIME_MAX {
-            match self.happened() {
-                Some(_) => {}
-                None => thread::sleep(NAP),
+        while self.state == State::Running {
+            if self.happened().is_none() {
+                return false;
             }
         }
         if self.state == State::Stopped {
             self.clear_breakpoints();
             let _ = trace(libc::PTRACE_DETACH, self.tid, 0, 0);
+            self.state = State::Gone;
+        }
+        true
+    }
+}
+
+impl Drop for Tracee {
+    fn drop(&mut self) {
+        let begun = Instant::now();
+        while !self.let_go() {
+            if begun.elapsed() < DETACH_TIME_MAX {
+                thread::sleep(NAP);
+                continue;
+            }
+            let left = Tracee { ..*self };
+            self.state = State::Gone;
+            // At the end of this thread there is no such list any more; the kernel detaches
+            // from all then.
+            let _ = LEFT.try_with(|all| all.borrow_mut().push(left));
         }
     }
 }
