@@ -174,10 +174,20 @@ fn a_thread_that_runs_is_told_apart() {
 fn a_running_thread_stops_shows_its_stack_and_goes_on() {
     let mut family = Family::start();
     let mut tracee = Tracee::attach(&family.spinner, true).unwrap();
-    tracee.ask();
-    assert_eq!(wait(&mut tracee), Stop::Asked);
-    let stack = tracee.stack(&family.spinner, &mut family.process).unwrap();
-    at(&family.names(&stack), "spins_here");
+    let begun = Instant::now();
+    loop {
+        tracee.ask();
+        assert_eq!(wait(&mut tracee), Stop::Asked);
+        let stack = tracee.stack(&family.spinner, &mut family.process).unwrap();
+        let names = family.names(&stack);
+        if names.iter().any(|name| name.contains("spins_here")) {
+            break;
+        }
+        // It has only just told that it begins.
+        assert!(begun.elapsed() < Duration::from_secs(60), "{names:?}");
+        tracee.go_on();
+        sleep(Duration::from_millis(1));
+    }
     drop(tracee);
     let before = family.spinner.account().unwrap().cpu;
     let begun = Instant::now();
