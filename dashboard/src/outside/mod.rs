@@ -21,6 +21,7 @@ mod follow;
 mod marks;
 mod name;
 mod pin;
+mod sleep;
 mod tree;
 mod trial;
 mod watch;
@@ -40,7 +41,7 @@ use self::{
     name::{Named, Terms},
     watch::{EPISODES_MAX, SharedMarks, Watch},
 };
-pub(crate) use self::{trial::try_out, watch::PREVIEW_EVERY};
+pub(crate) use self::{sleep::PREVIEW_EVERY, trial::try_out};
 use crate::{
     cli::WatchArgs,
     config::Settings,

@@ -9,7 +9,7 @@ use std::{
     collections::{HashMap, HashSet},
     path::{Path, PathBuf},
     sync::{Arc, OnceLock, mpsc},
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
 use asyncwatch_findings::{Scene, waits_for_memory_map};
@@ -25,10 +25,11 @@ use rustix::{
 
 use super::{
     News, Outcome as Sampled, Program, Unwatched,
-    episode::{Episode, Sample, classify, is_followed},
-    follow::{Follower, Gait, Reading, Time},
+    episode::{Episode, Sample, is_followed},
+    follow::{Follower, Gait, Reading},
     marks::{Marks, after_root, scene_of},
     pin::{Outcome, Pin, ends_of_poll},
+    sleep::{Delays, PREVIEW_AFTER, PREVIEW_EVERY, Sleep, end_of_pin},
     tree::{Kin, Tree, is_tool},
 };
 use crate::gather;
@@ -49,9 +50,6 @@ const TREE_PERIOD: Duration = Duration::from_millis(10);
 const PINS_MAX: usize = 8;
 /// How long one poll is held on to.
 const PIN_TIME_MAX: Duration = Duration::from_secs(10);
-/// From when on a sleep is told that has not ended yet.
-const PREVIEW_AFTER: Duration = Duration::from_millis(500);
-pub(crate) const PREVIEW_EVERY: Duration = Duration::from_secs(5);
 /// Looks after which what a process has loaded is read again.
 const REFRESHES: [u32; 3] = [1, 4, 16];
 /// By then an instrumented program has mostly begun to watch itself.
@@ -126,21 +124,6 @@ struct Followed {
     /// Looks in a row at which it was asleep and had run since the one before.
     naps: u32,
 }
-
-/// A thread that sleeps in a poll, or may.
-struct Sleep {
-    call: Syscall,
-    since: Instant,
-    until: Instant,
-    sample: Sample,
-    delays: Delays,
-    /// When it is told that it lasts, and whether it was.
-    next_preview: Duration,
-    told: bool,
-}
-
-/// How long threads had waited for a CPU at one moment, by their ids.
-type Delays = HashMap<u32, Duration>;
 
 impl Watch {
     pub(super) fn new(
@@ -314,12 +297,20 @@ impl Watch {
     /// Tells what is left to be told of a thread that has ended.
     fn close(&mut self, mut followed: Followed) {
         if let Some(sleep) = followed.sleep.take() {
-            let episode = sleep.end(&followed, self.limit, &self.delays);
+            let episode = sleep.end(&followed.thread, &followed.name, self.limit, &self.delays);
             self.tell(episode);
         }
         if let Some((pin, before)) = followed.pin.take() {
             self.pins -= 1;
-            let episode = end_of_pin(pin, &followed, self.limit, &before, &self.delays, false);
+            let episode = end_of_pin(
+                pin,
+                &followed.thread,
+                &followed.name,
+                self.limit,
+                &before,
+                &self.delays,
+                false,
+            );
             self.tell(episode);
         }
         self.delays.remove(&followed.thread.tid());
@@ -392,7 +383,8 @@ impl Watch {
             Gait::Still(quiet) => self.look_at_sleeper(watched, followed, quiet),
             Gait::Busy | Gait::Moved => {
                 if let Some(sleep) = followed.sleep.take() {
-                    let episode = sleep.end(followed, self.limit, &self.delays);
+                    let episode =
+                        sleep.end(&followed.thread, &followed.name, self.limit, &self.delays);
                     self.tell(episode);
                 }
                 followed.asked = false;
@@ -575,7 +567,15 @@ impl Watch {
                 .get(&pid)
                 .and_then(|watched| watched.threads.get(&tid));
             let Some(followed) = thread else { continue };
-            let episode = end_of_pin(pin, followed, self.limit, &before, &self.delays, ongoing);
+            let episode = end_of_pin(
+                pin,
+                &followed.thread,
+                &followed.name,
+                self.limit,
+                &before,
+                &self.delays,
+                ongoing,
+            );
             self.tell(episode);
         }
     }
@@ -667,105 +667,6 @@ impl Followed {
     }
 }
 
-impl Sleep {
-    fn lasted(&self) -> Duration {
-        self.until.saturating_duration_since(self.since)
-    }
-
-    fn time(&self) -> Time {
-        let wall = self.lasted();
-        Time {
-            wall,
-            blocked: wall,
-            ..Time::default()
-        }
-    }
-
-    fn preview(&self, thread: &Thread, name: &str, limit: Duration) -> Episode {
-        let mut sample = self.sample.clone();
-        sample.weight = self.lasted();
-        let samples = vec![sample];
-        let episode = episode(thread, name, self.time(), limit, samples, true);
-        Episode {
-            preview: true,
-            ..episode
-        }
-    }
-
-    fn end(self, of: &Followed, limit: Duration, delays: &Delays) -> Option<Episode> {
-        let time = self.time();
-        let syscall = self.sample.syscall.as_deref().unwrap_or_default();
-        let time = match waits_for_others(syscall) {
-            true => time.sparing(starved(of.thread.tid(), &self.delays, delays)),
-            false => time,
-        };
-        let mut sample = self.sample;
-        sample.weight = time.wall;
-        let is_slow = time.own() >= limit;
-        let (thread, name) = (&of.thread, &of.name);
-        // Those who were told that it lasts are told, too, that it was nothing.
-        (is_slow || self.told).then(|| Episode {
-            preview: !is_slow,
-            ..episode(thread, name, time, limit, vec![sample], false)
-        })
-    }
-}
-
-fn end_of_pin(
-    pin: Pin,
-    of: &Followed,
-    limit: Duration,
-    before: &Delays,
-    after: &Delays,
-    ongoing: bool,
-) -> Option<Episode> {
-    let time = match pin.only_slept {
-        true => pin.time(),
-        false => pin.time().sparing(starved(of.thread.tid(), before, after)),
-    };
-    let samples = pin.into_samples(time.own());
-    (time.own() >= limit).then(|| episode(&of.thread, &of.name, time, limit, samples, ongoing))
-}
-
-fn episode(
-    thread: &Thread,
-    name: &str,
-    time: Time,
-    limit: Duration,
-    samples: Vec<Sample>,
-    ongoing: bool,
-) -> Episode {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    Episode {
-        pid: thread.pid(),
-        thread: name.to_owned(),
-        time,
-        class: classify(time, limit),
-        ongoing,
-        preview: false,
-        unix_ns: now.map_or(0, |now| now.as_nanos() as u64),
-        samples,
-    }
-}
-
-/// The longest that any other thread waited for a CPU in between.
-fn starved(tid: u32, before: &Delays, after: &Delays) -> Duration {
-    after
-        .iter()
-        .filter(|(other, _)| **other != tid)
-        .map(|(other, delay)| delay.saturating_sub(before.get(other).copied().unwrap_or_default()))
-        .max()
-        .unwrap_or_default()
-}
-
-/// Whether what a thread waits for in the call is done by another one, which may itself
-/// have no CPU. A disk and a clock need none.
-fn waits_for_others(syscall: &str) -> bool {
-    let (name, object) = syscall.split_once('(').unwrap_or((syscall, ""));
-    let is_file = object.starts_with('"');
-    !(name.ends_with("nanosleep") || is_file)
-}
-
 /// Calls that go on by themselves after the thread was stopped for a moment, whatever
 /// flags and time limits they have (signal(7), "Interruption of system calls").
 fn goes_on_after_a_stop(call: &Syscall) -> bool {
@@ -852,32 +753,6 @@ pub(super) fn read_tables(wanted: &mpsc::Receiver<MarksOrder>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const MS: Duration = Duration::from_millis(1);
-
-    #[test]
-    fn a_clock_and_a_disk_need_no_other_thread() {
-        for alone in ["clock_nanosleep(1s)", "nanosleep", "fsync(\"/var/log/x\")"] {
-            assert!(!waits_for_others(alone), "{alone}");
-        }
-        for others in [
-            "futex",
-            "read(pipe:[4711])",
-            "recvfrom(127.0.0.1:80)",
-            "wait4(pid 7)",
-        ] {
-            assert!(waits_for_others(others), "{others}");
-        }
-    }
-
-    #[test]
-    fn only_the_longest_wait_of_another_thread_counts() {
-        let before = Delays::from([(1, MS * 5), (2, MS * 7)]);
-        let after = Delays::from([(1, MS * 90), (2, MS * 27), (3, MS * 10)]);
-        assert_eq!(starved(1, &before, &after), MS * 20);
-        assert_eq!(starved(2, &before, &after), MS * 85);
-        assert_eq!(starved(1, &before, &Delays::new()), Duration::ZERO);
-    }
 
     #[test]
     fn calls_that_would_return_early_are_not_stopped() {
