@@ -93,18 +93,22 @@ pub(crate) fn help_at(
     known.or_else(|| generic(class)).map(str::to_owned)
 }
 
-/// The functions of std that call the first frame, a closure or a method of the
-/// user's, while they do their own work; none where a future is polled.
+/// The functions of std and of libraries that call the first frame, a closure or a method
+/// of the user's, while they do their own work; none where a future is polled.
 fn callers_of_callback(stack: &[Frame]) -> &[Frame] {
     let outward = stack.get(1..).unwrap_or_default();
     let end = outward.iter().position(|frame| frame.user);
     let callers = &outward[..end.unwrap_or(0)];
-    // Async functions of libraries call those of the user's directly; those of std are
-    // none, but for what polls.
     let calls_back = |frame: &Frame| {
         let name = frame_name(frame);
         let function = name.rsplit("::").next().unwrap_or_default();
-        frame_owner(frame) == Owner::Std && !function.starts_with("poll")
+        let polls = function.starts_with("poll");
+        match frame_owner(frame) {
+            Owner::Std => !polls,
+            // What has a brace in its name may be an async function, which may await.
+            Owner::Dependency => !polls && !frame.function.contains('{'),
+            _ => false,
+        }
     };
     match callers.iter().all(calls_back) {
         true => callers,

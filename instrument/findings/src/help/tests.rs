@@ -488,6 +488,9 @@ fn a_callback_is_not_told_to_yield() {
     };
     assert!(help("core::slice::sort::stable::driftsort_main").contains("sort large"));
     assert!(help("alloc::slice::to_vec_in").contains("rayon"));
+    assert!(help("serde_json::de::from_str").contains("document"));
+    assert!(!help("hashbrown::map::HashMap<K,V,S,A>::retain").contains("consume_budget"));
+    assert!(help("some_orm::load::{{closure}}").contains("consume_budget"));
     // A future is polled, or an async function calls another: both may await.
     assert!(
         help("tokio::sync::once_cell::OnceCell::get_or_init::{{closure}}")
