@@ -470,11 +470,11 @@ pub fn waits_for_allocator(frames: &[Frame]) -> bool {
 
 /// Whether a thread that sleeps in this system call waits for the lock of its process's
 /// memory map. That is held for microseconds, so whoever waits for long waits for a thread
-/// that has no CPU.
+/// that has no CPU. One that has the kernel read a file, as `mmap(MAP_POPULATE)` does,
+/// waits for the disk.
 pub fn waits_for_memory_map(syscall: &str) -> bool {
     const CALLS: &[&str] = &["brk", "madvise", "mmap", "mprotect", "mremap", "munmap"];
-    let name = syscall.split('(').next().unwrap_or(syscall);
-    CALLS.contains(&name)
+    CALLS.contains(&syscall)
 }
 
 /// Whether the code waits for a child process to begin, as `vfork` does. That takes

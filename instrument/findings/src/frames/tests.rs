@@ -393,6 +393,9 @@ tokio::runtime::task::core::Core<T,S>::poll |",
 fn calls_that_change_the_memory_map_are_known() {
     assert!(waits_for_memory_map("mmap") && waits_for_memory_map("brk"));
     assert!(!waits_for_memory_map("msync") && !waits_for_memory_map("read(\"mmap\")"));
+    for reads in ["mmap(MAP_POPULATE)", "madvise(MADV_WILLNEED)"] {
+        assert!(!waits_for_memory_map(reads), "{reads}");
+    }
 }
 
 #[test]

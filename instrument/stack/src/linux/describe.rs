@@ -22,7 +22,7 @@ const UNNAMED: &str = "an unnamed local socket";
 
 /// What `call` of a thread with this `memory` works on, for people.
 pub(crate) fn object(call: &Syscall, memory: Memory) -> Option<String> {
-    let [first, second, third, ..] = call.args;
+    let [first, second, third, fourth, ..] = call.args;
     match call.number {
         libc::SYS_connect => {
             socket_address_at(second, third, memory).or_else(|| descriptor(first, memory))
@@ -42,6 +42,8 @@ pub(crate) fn object(call: &Syscall, memory: Memory) -> Option<String> {
             path(first, memory)
         }
         libc::SYS_wait4 => Some(child(first)),
+        libc::SYS_mmap => read_when_mapped(fourth),
+        libc::SYS_madvise => read_on_advice(third),
         libc::SYS_ppoll => polled(first, second, memory),
         number if takes_descriptor(number) => descriptor(first, memory),
         number => by_old_name(number, first, second, memory),
@@ -193,6 +195,27 @@ fn end_of(descriptor: i32, get: GetName) -> Option<String> {
         return None;
     }
     socket_address(address.get(..length as usize)?)
+}
+
+/// What makes the kernel read what is mapped before it returns; none otherwise.
+fn read_when_mapped(flags: u64) -> Option<String> {
+    let name = match flags as libc::c_int {
+        flags if flags & libc::MAP_POPULATE != 0 => "MAP_POPULATE",
+        flags if flags & libc::MAP_LOCKED != 0 => "MAP_LOCKED",
+        _ => return None,
+    };
+    Some(name.to_owned())
+}
+
+/// Advice on which the kernel reads what is mapped; none otherwise.
+fn read_on_advice(advice: u64) -> Option<String> {
+    let name = match advice as libc::c_int {
+        libc::MADV_WILLNEED => "MADV_WILLNEED",
+        libc::MADV_POPULATE_READ => "MADV_POPULATE_READ",
+        libc::MADV_POPULATE_WRITE => "MADV_POPULATE_WRITE",
+        _ => return None,
+    };
+    Some(name.to_owned())
 }
 
 /// The process that is waited for: `pid 4711, "sleep"`.
@@ -395,6 +418,18 @@ mod tests {
         let fds = [file.as_raw_fd() as u32, 0, file.as_raw_fd() as u32, 0];
         let call = call(libc::SYS_ppoll, &[fds.as_ptr() as u64, 2]);
         assert_eq!(call.describe(), "ppoll(\"/dev/null\" and 1 more)");
+    }
+
+    #[test]
+    fn calls_on_memory_tell_whether_they_read_a_file() {
+        let map = |flags: i32| call(libc::SYS_mmap, &[0, 9, 1, flags as u64]).describe();
+        assert_eq!(map(libc::MAP_PRIVATE), "mmap");
+        let flags = libc::MAP_PRIVATE | libc::MAP_POPULATE;
+        assert_eq!(map(flags), "mmap(MAP_POPULATE)");
+        assert_eq!(map(libc::MAP_LOCKED), "mmap(MAP_LOCKED)");
+        let advise = |advice: i32| call(libc::SYS_madvise, &[0, 9, advice as u64]).describe();
+        assert_eq!(advise(libc::MADV_DONTNEED), "madvise");
+        assert_eq!(advise(libc::MADV_WILLNEED), "madvise(MADV_WILLNEED)");
     }
 
     #[test]
