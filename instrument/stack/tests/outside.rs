@@ -235,38 +235,88 @@ fn an_end_while_attached_is_told_to_both() {
     assert!(!family.child.wait().unwrap().success());
 }
 
+/// A process that sleeps, and its parent, which waits for its end. Both are gone when this
+/// is.
+struct Sleeper {
+    pid: u32,
+    parent: Child,
+}
+
+impl Sleeper {
+    fn start() -> Sleeper {
+        let mut parent = Command::new("sh")
+            .args(["-c", "sleep 600 & echo $!; wait"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        let mut output = BufReader::new(parent.stdout.take().unwrap());
+        output.read_line(&mut line).unwrap();
+        let pid = line.trim().parse().unwrap();
+        Sleeper { pid, parent }
+    }
+
+    fn signal(&self, signal: &str) {
+        let pid = self.pid.to_string();
+        let sent = Command::new("kill").args([signal, &pid]).status();
+        assert!(sent.unwrap().success());
+    }
+
+    fn wait_for_state(&self, state: &str) {
+        let stat = format!("/proc/{}/stat", self.pid);
+        let is_so = |stat: String| stat.contains(&format!(") {state} "));
+        wait_until(state, || std::fs::read_to_string(&stat).is_ok_and(is_so));
+    }
+}
+
+impl Drop for Sleeper {
+    fn drop(&mut self) {
+        let _ = self.parent.kill();
+        let _ = self.parent.wait();
+        let pid = self.pid.to_string();
+        let _ = Command::new("kill")
+            .args(["-9", &pid])
+            .stderr(Stdio::null())
+            .status();
+    }
+}
+
+fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "not yet: {what}");
+        sleep(Duration::from_millis(1));
+    }
+}
+
 #[test]
 fn one_that_died_keeps_nobody_waiting() {
-    // A child of somebody else, who waits for its end.
-    let mut parent = Command::new("sh")
-        .args(["-c", "sleep 600 & echo $!; wait"])
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    let mut output = BufReader::new(parent.stdout.take().unwrap());
-    output.read_line(&mut line).unwrap();
-    let child: u32 = line.trim().parse().unwrap();
-    let thread = Thread::open(child, child).unwrap();
+    let mut sleeper = Sleeper::start();
+    let thread = Thread::open(sleeper.pid, sleeper.pid).unwrap();
     let tracee = Tracee::attach(&thread, false).unwrap();
-    let killed = Command::new("kill").args(["-9", line.trim()]).status();
-    assert!(killed.unwrap().success());
-    let begun = Instant::now();
-    let patience = |what: &str| {
-        assert!(begun.elapsed() < Duration::from_secs(60), "{what}");
-        sleep(Duration::from_millis(1));
-    };
-    let stat = format!("/proc/{child}/stat");
-    while std::fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") Z ")) {
-        patience("it lives on");
-    }
+    sleeper.signal("-9");
+    sleeper.wait_for_state("Z");
     drop(tracee);
-    while let_go_of_left() > 0 {
-        patience("it is not let go");
-    }
-    while parent.try_wait().unwrap().is_none() {
-        patience("its parent waits on");
-    }
+    wait_until("it is let go", || let_go_of_left() == 0);
+    let ended = || sleeper.parent.try_wait().unwrap().is_some();
+    wait_until("its parent hears of it", ended);
+}
+
+#[test]
+fn one_that_is_stopped_as_a_whole_is_let_go_and_stays_stopped() {
+    let sleeper = Sleeper::start();
+    let thread = Thread::open(sleeper.pid, sleeper.pid).unwrap();
+    let mut tracee = Tracee::attach(&thread, false).unwrap();
+    sleeper.signal("-STOP");
+    sleeper.wait_for_state("t");
+    assert_eq!(tracee.happened(), None);
+    // As somebody asks who does not know that yet.
+    tracee.ask();
+    drop(tracee);
+    wait_until("it is let go", || let_go_of_left() == 0);
+    sleeper.wait_for_state("T");
+    sleeper.signal("-CONT");
+    sleeper.wait_for_state("S");
 }
 
 #[test]

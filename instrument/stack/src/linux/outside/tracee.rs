@@ -14,11 +14,12 @@ use super::process::Process;
 use super::thread::Thread;
 use crate::{CaptureError, RawStack};
 use std::cell::RefCell;
+use std::mem::ManuallyDrop;
 use std::time::{Duration, Instant};
 use std::{io, mem, ptr, thread};
 
 /// How long [`Tracee`]'s drop tries to detach, before it leaves that to [`let_go_of_left`].
-const DETACH_TIME_MAX: Duration = Duration::from_millis(10);
+const DETACH_TIME_MAX: Duration = Duration::from_millis(1);
 const NAP: Duration = Duration::from_micros(50);
 
 thread_local! {
@@ -49,6 +50,8 @@ pub struct Tracee {
     has_breakpoints: bool,
     /// It was asked to stop, and has not yet.
     asked: bool,
+    /// It is to be detached from as soon as it stands still, whoever stopped it.
+    leaving: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,6 +89,7 @@ impl Tracee {
             is_own_child: is_own_child && thread.is_main(),
             has_breakpoints: false,
             asked: false,
+            leaving: false,
         })
     }
 
@@ -119,7 +123,11 @@ impl Tracee {
                     }
                     self.go_on();
                 }
-                // Stopped as a whole by somebody else: it stays so, and we listen.
+                // Stopped as a whole by somebody else: it stays so, detached from or not.
+                Event::GroupStopped if self.leaving => {
+                    self.state = State::Stopped;
+                    return Some(Stop::Asked);
+                }
                 Event::GroupStopped => {
                     let _ = trace(libc::PTRACE_LISTEN, self.tid, 0, 0);
                 }
@@ -249,6 +257,10 @@ impl Tracee {
     /// Tries to detach, which needs a thread that stands still; whether that is done, or
     /// not necessary any more.
     fn let_go(&mut self) -> bool {
+        if !mem::replace(&mut self.leaving, true) {
+            // One whose process stands still as a whole has not answered, and is asked anew.
+            self.asked = false;
+        }
         self.ask();
         while self.state == State::Running {
             if self.happened().is_none() {
@@ -272,11 +284,11 @@ impl Drop for Tracee {
                 thread::sleep(NAP);
                 continue;
             }
-            let left = Tracee { ..*self };
+            let left = ManuallyDrop::new(Tracee { ..*self });
             self.state = State::Gone;
             // At the end of this thread there is no such list any more; the kernel detaches
             // from all then.
-            let _ = LEFT.try_with(|all| all.borrow_mut().push(left));
+            let _ = LEFT.try_with(|all| all.borrow_mut().push(ManuallyDrop::into_inner(left)));
         }
     }
 }
