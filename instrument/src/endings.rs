@@ -104,6 +104,8 @@ struct Returned {
     ended: Ended,
     task: TaskIdentity,
     site: &'static Site,
+    /// The test that has a rule for it, as long as that ran when it returned.
+    test: u64,
 }
 
 /// A panic unwinds through the poll of a watched future, which began at `began`. To be
@@ -139,7 +141,8 @@ pub(crate) fn returned(waker: &Waker, task: &'static Task) {
     let Some(site) = task.site().filter(|_| kept && !task.is_detached()) else {
         return;
     };
-    let counter = counter(site, trial::with_rule(task.runtime(), Code::Unjoined));
+    let test = trial::with_rule(task.runtime(), Code::Unjoined);
+    let counter = counter(site, test);
     if SAMPLES[counter].fetch_add(1, Relaxed) >= samples_per_site() {
         SAMPLES[counter].fetch_sub(1, Relaxed);
         BEYOND[counter].fetch_add(1, Relaxed);
@@ -149,6 +152,7 @@ pub(crate) fn returned(waker: &Waker, task: &'static Task) {
         ended: ended(waker, Some(task)),
         task: TaskIdentity::of(task),
         site,
+        test,
     };
     if RETURNED.push(returned).is_err() {
         SAMPLES[counter].fetch_sub(1, Relaxed);
@@ -310,10 +314,9 @@ impl Endings {
             }
         }
         while let Some(returned) = RETURNED.pop() {
-            let test = trial::with_rule(returned.ended.runtime, Code::Unjoined);
             self.piles
-                .entry((returned.site.id, test))
-                .or_insert_with(|| Pile::of(returned.site, test))
+                .entry((returned.site.id, returned.test))
+                .or_insert_with(|| Pile::of(returned.site, returned.test))
                 .samples
                 .push(returned);
         }

@@ -240,7 +240,7 @@ fn is_traced(place: Place, runtime: u64) -> Option<bool> {
     }
     let counted = dropped.entry(place).or_default();
     let usual = counted.traced < TRACED_PER_PLACE;
-    let traced = usual || trial::is_traced(runtime, Code::NeverAwaited);
+    let traced = usual || trial::keeps(runtime, Code::NeverAwaited);
     if usual {
         counted.traced += 1;
     } else if !traced {

@@ -56,7 +56,7 @@ pub(crate) fn pending(task: &'static Task, source: Source) {
         Source::Hooks | Source::Future => site.count_dropped(),
     };
     let is_traced =
-        || earlier < TRACED_PER_SITE || trial::is_traced(task.runtime(), Code::TaskDroppedPending);
+        || earlier < TRACED_PER_SITE || trial::keeps(task.runtime(), Code::TaskDroppedPending);
     if std::thread::panicking()
         || !is_traced()
         || task.is_detached()

@@ -26,7 +26,7 @@ use tokio::runtime::Handle;
 
 use crate::{
     endings::{self, Endings},
-    never_awaited,
+    large, never_awaited,
     registry::task::Task,
     report::{Detected, Reporter},
     runtimes,
@@ -65,6 +65,7 @@ const COUNTED: Duration = Duration::from_millis(250);
 
 impl Detectors {
     pub(crate) fn new(reporter: Reporter) -> Detectors {
+        large::prepare();
         waits::prepare();
         endings::prepare();
         Detectors {

@@ -22,8 +22,8 @@ use crate::{registry::slots, settings};
 
 /// Tests at a time: each has a thread of its own.
 const ACTIVE_MAX: usize = 256;
-/// Stacks of one test's dropped futures and tasks that are taken beyond the usual.
-const TRACED_MAX: u32 = 64;
+/// What one test has of each kind beyond the usual, such as stacks of dropped futures.
+const KEPT_MAX: u32 = 64;
 
 static ACTIVE: [Entry; ACTIVE_MAX] = [const { Entry::free() }; ACTIVE_MAX];
 static COUNT: AtomicU32 = AtomicU32::new(0);
@@ -37,7 +37,8 @@ struct Entry {
     /// A bit for each code.
     denied: AtomicU32,
     allowed: AtomicU32,
-    traced: AtomicU32,
+    /// By code.
+    kept: [AtomicU32; u32::BITS as usize],
 }
 
 impl Entry {
@@ -48,7 +49,7 @@ impl Entry {
             limit_ns: AtomicU64::new(0),
             denied: AtomicU32::new(0),
             allowed: AtomicU32::new(0),
-            traced: AtomicU32::new(0),
+            kept: [const { AtomicU32::new(0) }; u32::BITS as usize],
         }
     }
 
@@ -110,7 +111,9 @@ impl Active {
         entry.limit_ns.store(terms.limit.map_or(0, ns), Relaxed);
         entry.denied.store(terms.denied, Relaxed);
         entry.allowed.store(terms.allowed, Relaxed);
-        entry.traced.store(0, Relaxed);
+        for kept in &entry.kept {
+            kept.store(0, Relaxed);
+        }
         found::begin(runtime, name);
         terms.asked().for_each(settings::ask_for);
         entry.runtime.store(runtime, Release);
@@ -184,11 +187,12 @@ pub(crate) fn level_on(runtime: u64, code: Code) -> Option<Level> {
     }
 }
 
-/// Whether a stack is to be taken on `runtime` though enough were taken elsewhere: its
-/// test wants to hear of this kind, and only a stack tells that it is one.
-pub(crate) fn is_traced(runtime: u64, code: Code) -> bool {
+/// Whether one more of this kind is to be kept for the test that runs on `runtime`, though
+/// there may be enough elsewhere: it wants to hear of this kind.
+pub(crate) fn keeps(runtime: u64, code: Code) -> bool {
     level_on(runtime, code) == Some(Level::Deny)
-        && on(runtime).is_some_and(|entry| entry.traced.fetch_add(1, Relaxed) < TRACED_MAX)
+        && on(runtime)
+            .is_some_and(|entry| entry.kept[code as usize].fetch_add(1, Relaxed) < KEPT_MAX)
 }
 
 /// The runtime, if the test that runs there denies `code`; 0 for all others, which answer
@@ -240,6 +244,10 @@ mod tests {
         );
         assert_eq!(with_rule(HERE, Code::TaskLeaked), HERE);
         assert_eq!(with_rule(HERE, Code::NeverAwaited), 0);
+        let kept = |code| (0..=KEPT_MAX).filter(|_| keeps(HERE, code)).count();
+        assert_eq!(kept(Code::TaskLeaked), KEPT_MAX as usize);
+        assert_eq!(kept(Code::Unjoined), 0);
+        assert!(!keeps(ELSEWHERE, Code::TaskLeaked));
         assert!(active.end().render().is_none());
         assert_eq!(level_on(HERE, Code::SlowPoll), None);
     }

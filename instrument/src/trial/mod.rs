@@ -26,7 +26,7 @@ use crate::{
     runtimes, settings,
 };
 use active::{Active, Terms};
-pub(crate) use active::{any, is_traced, level_on, limit_on, shortest_limit, with_rule};
+pub(crate) use active::{any, keeps, level_on, limit_on, shortest_limit, with_rule};
 use deadline::Deadline;
 use found::Found;
 pub(crate) use found::{excuse, note};
