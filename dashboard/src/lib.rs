@@ -17,6 +17,7 @@ mod doctor;
 mod explain;
 mod gather;
 pub mod model;
+mod news;
 #[cfg(all(
     target_os = "linux",
     target_pointer_width = "64",

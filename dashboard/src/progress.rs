@@ -12,7 +12,8 @@ use crate::{
     baseline::Baseline,
     config::Allows,
     gather::Gathering,
-    outside::{News, Sampler},
+    news::News,
+    outside::Sampler,
     report::{Roots, clean, say},
     run::child::{Child, Ending},
 };

@@ -63,6 +63,15 @@ impl Follower {
         }
     }
 
+    /// How long a thread that has never run has waited for its first turn: the kernel
+    /// counts a wait when it is over.
+    pub(super) fn waits_to_begin(&self, reading: &Reading) -> Duration {
+        match reading.account.cpu.is_zero() {
+            true => reading.before.saturating_duration_since(self.since),
+            false => Duration::ZERO,
+        }
+    }
+
     /// Since when it has not run, at the latest.
     pub(super) fn since(&self) -> Instant {
         self.since
@@ -154,6 +163,23 @@ mod tests {
             ],
         );
         assert_eq!(seen, [Gait::Moved, Gait::Still(MS * 9)]);
+    }
+
+    #[test]
+    fn who_never_ran_waits_for_a_first_turn() {
+        let start = Instant::now();
+        let reading = |at: u32, account| Reading {
+            before: start + MS * at,
+            after: start + MS * at,
+            account,
+        };
+        let mut follower = Follower::new(reading(0, account(0, 0, 0)));
+        let later = reading(90, account(0, 0, 0));
+        follower.take(later);
+        assert_eq!(follower.waits_to_begin(&later), MS * 90);
+        let begun = reading(95, account(1, 94, 1));
+        follower.take(begun);
+        assert_eq!(follower.waits_to_begin(&begun), Duration::ZERO);
     }
 
     #[test]

@@ -25,6 +25,7 @@ mod sleep;
 mod tree;
 mod trial;
 mod watch;
+mod watched;
 
 use std::{
     collections::{BTreeSet, HashSet},
@@ -35,40 +36,24 @@ use std::{
 };
 
 use anyhow::Context;
-use asyncwatch_findings::{Code, Coverage, Drop, Finding, Level, ProcessInfo, Totals};
+use asyncwatch_findings::{Code, Coverage, Drop, Level, ProcessInfo, Totals};
 
 use self::{
     name::{Named, Terms},
-    watch::{EPISODES_MAX, SharedMarks, Watch},
+    watch::{EPISODES_MAX, Watch},
+    watched::SharedMarks,
 };
 pub(crate) use self::{sleep::PREVIEW_EVERY, trial::try_out};
 use crate::{
     cli::WatchArgs,
     config::Settings,
     gather::{Gathered, Gathering, OUTSIDE, Watched},
+    news::News,
     run::child::Child,
 };
 
 /// News waiting for those who watch, who look four times a second.
 const NEWS_MAX: usize = 256;
-
-/// What is seen, for those who watch meanwhile: the report has it all.
-#[derive(Debug)]
-pub(crate) enum News {
-    /// A program with tokio inside, which does not watch itself.
-    Program(Box<ProcessInfo>),
-    /// What was found in a process, as far as it is known.
-    Finding { pid: u32, finding: Box<Finding> },
-}
-
-impl News {
-    pub(crate) fn pid(&self) -> u32 {
-        match self {
-            News::Program(info) => info.pid,
-            News::Finding { pid, .. } => *pid,
-        }
-    }
-}
 
 /// A sampler at work.
 pub(crate) struct Sampler {
@@ -175,7 +160,7 @@ impl Sampler {
         let spawn = |name: &str| Builder::new().name(name.to_owned());
         let failed = "cannot start a thread";
         let symbols = spawn("symbols")
-            .spawn(move || watch::read_tables(&wanted))
+            .spawn(move || watched::read_tables(&wanted))
             .context(failed)?;
         let terms = Terms { limit, level };
         let (tell, news) = mpsc::sync_channel(NEWS_MAX);

@@ -9,11 +9,8 @@ use asyncwatch_findings::{
 };
 use asyncwatch_stack::Objects;
 
-use super::{
-    News,
-    episode::{Episode, Sample},
-};
-use crate::gather;
+use super::episode::{Episode, Sample};
+use crate::{gather, news::News};
 
 /// Places in one process with findings.
 const FINDINGS_MAX: u64 = 256;
@@ -244,13 +241,29 @@ fn named(sample: &Sample, objects: &mut Objects) -> (Vec<Frame>, Shows) {
     let marks: Vec<_> = frames.iter().map(mark_of_frame).collect();
     let shows = match scene(&marks) {
         Scene::Task { .. } => Shows::Poll("task"),
-        Scene::Root { at } if waits_itself(&frames[..at]) => Shows::Runtime,
+        Scene::Root { at } if sample.syscall.is_some() && waits_itself(&frames[..at]) => {
+            Shows::Runtime
+        }
         Scene::Root { .. } => Shows::Poll(ROOT),
-        Scene::MayBlock if marks.iter().flatten().next() == Some(&Mark::Runtime) => Shows::Runtime,
+        Scene::MayBlock if is_between_polls(&marks, &frames) => Shows::Runtime,
         Scene::PerhapsRoot { .. } | Scene::MayBlock | Scene::Elsewhere => Shows::Else,
     };
     trim(&mut frames);
     (frames, shows)
+}
+
+/// Whether the runtime does what it does between polls: polls call some of it, too, to
+/// spawn and to wake.
+fn is_between_polls(marks: &[Option<Mark>], frames: &[Frame]) -> bool {
+    let innermost = marks.iter().position(Option::is_some);
+    innermost
+        .filter(|&at| marks[at] == Some(Mark::Runtime))
+        .is_some_and(|at| {
+            let ends = |mark: &Option<Mark>| matches!(mark, Some(Mark::BlockOn | Mark::TaskPoll));
+            let outward = marks[at..].iter().position(ends);
+            let around = &frames[at..outward.map_or(frames.len(), |end| at + end)];
+            !around.iter().any(|frame| frame.user)
+        })
 }
 
 /// Whether the runtime itself made the system call that it sleeps in, as far as names
@@ -280,6 +293,27 @@ mod tests {
             function: function.to_owned(),
             ..Frame::default()
         }
+    }
+
+    #[test]
+    fn a_poll_that_spawns_is_not_between_polls() {
+        let shows = |names: &[&str]| {
+            let frames: Vec<Frame> = names
+                .iter()
+                .map(|name| Frame {
+                    user: name.starts_with("app"),
+                    ..frame(name)
+                })
+                .collect();
+            let marks: Vec<_> = frames.iter().map(mark_of_frame).collect();
+            is_between_polls(&marks, &frames)
+        };
+        let push = "tokio::runtime::scheduler::current_thread::Core::push_task";
+        let park = "tokio::runtime::scheduler::current_thread::Context::park";
+        let outer = ["tokio::runtime::runtime::Runtime::block_on", "app::main"];
+        assert!(shows(&[&["epoll_wait", park], &outer[..]].concat()));
+        assert!(!shows(&[&[push, "app::serve"], &outer[..]].concat()));
+        assert!(!shows(&[&["app::serve"], &outer[..]].concat()));
     }
 
     #[test]

@@ -3,21 +3,22 @@
 //! From outside nothing tells one poll from the next of the same task. So where a
 //! thread is seen in a poll that might last, a breakpoint is set at the address that the
 //! poll returns to: as long as it has not been reached, it is the same poll. The
-//! thread stands still for some ten microseconds when that is set, at the poll's end, and
-//! for each stack that is taken while it computes.
+//! thread stands still when that is set and for each stack that is taken while it computes,
+//! for some ten microseconds each, and at the poll's end until that is noticed, for up to
+//! a fifth of a millisecond. Where no CPU is free for us, each of them takes longer.
 
 use std::{
     io,
     time::{Duration, Instant},
 };
 
-use asyncwatch_findings::{Scene, waits_for_memory_map};
+use asyncwatch_findings::Scene;
 use asyncwatch_stack::{
     Activity, RawStack,
     outside::{Account, Process, Stop, Thread, Tracee},
 };
 
-use super::{episode::Sample, follow::Time};
+use super::{episode::Sample, follow::Time, sleep::is_for_memory_map};
 
 /// Most stacks that are kept of one poll. Of one that goes on every other is dropped
 /// then, and from then on they are taken half as often.
@@ -25,6 +26,8 @@ const SAMPLES_MAX: usize = 128;
 /// Stacks in quick succession, each time that one is due: a loop of many short calls is
 /// told from one long call by those that were taken outside of the call.
 const BURST: u32 = 5;
+/// A thread that has a CPU stops so soon; somebody else's turn may take much longer.
+const STOPS_WITHIN: Duration = Duration::from_micros(50);
 /// A thread that does not stop for so long is let go: it sleeps where nothing reaches it.
 const ASKED_TIME_MAX: Duration = Duration::from_secs(2);
 
@@ -37,8 +40,13 @@ pub(super) struct Pin {
     base: Account,
     base_at: Instant,
     time: Time,
+    /// How long it had been held on to when its accounts were read last.
+    held: Duration,
     /// For how long it may have stood still because of us.
     stopped: Duration,
+    /// For how long it may have waited for its process's memory map, which is nobody's fault.
+    excused: Duration,
+    looked_at: Instant,
     samples: Vec<Sample>,
     sampled_at: Instant,
     /// The poll's own time then.
@@ -87,7 +95,10 @@ impl Pin {
             base: Account::default(),
             base_at: now,
             time: Time::default(),
+            held: Duration::ZERO,
             stopped: Duration::ZERO,
+            excused: Duration::ZERO,
+            looked_at: now,
             samples: Vec::new(),
             sampled_at: now,
             sampled_own: Duration::ZERO,
@@ -105,16 +116,14 @@ impl Pin {
         process: &mut Process,
         ends: impl Fn(&RawStack, &Process) -> Vec<u64>,
     ) -> Option<Outcome> {
-        let stop = match self.tracee.happened() {
+        let is_due = self.state == State::Following && self.burst > 0;
+        if is_due && thread.activity() == Activity::Running {
+            self.ask();
+        }
+        let stop = match self.happened() {
             Some(stop) => stop,
             None if self.is_deaf() => return Some(Outcome::Ended),
-            None => {
-                let is_due = self.state == State::Following && self.burst > 0;
-                if is_due && thread.activity() == Activity::Running {
-                    self.ask();
-                }
-                return None;
-            }
+            None => return None,
         };
         match (stop, self.state) {
             (Stop::Gone, State::Entering) => Some(Outcome::NoPoll),
@@ -145,6 +154,19 @@ impl Pin {
         }
     }
 
+    /// What has happened to it. One that was just asked to stop is waited for: it would
+    /// stand still until the next call.
+    fn happened(&mut self) -> Option<Stop> {
+        loop {
+            let stop = self.tracee.happened();
+            let is_asked = self.state != State::Following;
+            if stop.is_some() || !is_asked || self.asked_at.elapsed() > STOPS_WITHIN {
+                return stop;
+            }
+            std::hint::spin_loop();
+        }
+    }
+
     fn is_deaf(&self) -> bool {
         self.state != State::Following && self.asked_at.elapsed() > ASKED_TIME_MAX
     }
@@ -167,7 +189,7 @@ impl Pin {
         self.samples.push(Sample::new(&stack, process));
         self.state = State::Following;
         self.base_at = Instant::now();
-        self.sampled_at = self.base_at;
+        (self.sampled_at, self.looked_at) = (self.base_at, self.base_at);
         Ok(())
     }
 
@@ -192,9 +214,14 @@ impl Pin {
 
     fn take_cpu(&mut self, thread: &Thread) {
         if let Some(account) = thread.account() {
-            self.time.cpu = account.cpu.saturating_sub(self.base.cpu);
-            self.time.run_delay = account.run_delay.saturating_sub(self.base.run_delay);
+            self.take(account);
+            self.held = self.base_at.elapsed();
         }
+    }
+
+    fn take(&mut self, account: Account) {
+        self.time.cpu = account.cpu.saturating_sub(self.base.cpu);
+        self.time.run_delay = account.run_delay.saturating_sub(self.base.run_delay);
     }
 
     /// Looks how it gets on, and takes its stack from time to time; whether it may be
@@ -206,20 +233,23 @@ impl Pin {
         let before = Instant::now();
         let (account, activity) = (thread.account(), thread.activity());
         let due = before.saturating_duration_since(self.sampled_at) >= period * self.sparse;
+        let since_look = before.saturating_duration_since(self.looked_at);
+        self.looked_at = before;
         let Some(account) = account else { return };
-        self.time.cpu = account.cpu.saturating_sub(self.base.cpu);
-        self.time.run_delay = account.run_delay.saturating_sub(self.base.run_delay);
+        self.take(account);
         self.time.wall = before.saturating_duration_since(self.base_at);
+        self.held = self.time.wall;
         match activity {
+            Activity::Syscall(call) if is_for_memory_map(&call, thread) => {
+                self.excused += since_look;
+            }
             // The accounts of a thread that sleeps are complete.
-            Activity::Syscall(call) if !waits_for_memory_map(&call.name()) => {
+            Activity::Syscall(call) => {
                 self.sleeps += 1;
                 self.burst = 0;
                 self.only_slept &= call.name().ends_with("nanosleep");
-                let asleep = self
-                    .time
-                    .wall
-                    .saturating_sub(self.time.cpu + self.time.run_delay + self.stopped);
+                let else_spent = self.time.cpu + self.time.run_delay + self.stopped + self.excused;
+                let asleep = self.time.wall.saturating_sub(else_spent);
                 if self.sleeps > 1 {
                     self.time.blocked = self.time.blocked.max(asleep);
                 }
@@ -246,9 +276,12 @@ impl Pin {
 
     /// The time that is certain so far.
     pub(super) fn time(&self) -> Time {
-        let wall = self.time.own() + self.time.run_delay;
+        let own = self.time.own();
+        // Some kernels count a sleep as a wait for a CPU, which is then longer than all.
+        let run_delay = self.time.run_delay.min(self.held.saturating_sub(own));
         Time {
-            wall: self.time.wall.max(wall),
+            wall: self.time.wall.max(own + run_delay),
+            run_delay,
             ..self.time
         }
     }
@@ -260,10 +293,10 @@ impl Pin {
 
     /// Its samples, with the weight that `own` gives them: a part of what it blocked for
     /// may have been found to be the machine's affair.
-    pub(super) fn into_samples(mut self, own: Duration) -> Vec<Sample> {
+    pub(super) fn samples(&mut self, own: Duration) -> Vec<Sample> {
         self.weigh();
-        let all: Duration = self.samples.iter().map(|sample| sample.weight).sum();
-        let mut samples = std::mem::take(&mut self.samples);
+        let mut samples = self.samples.clone();
+        let all: Duration = samples.iter().map(|sample| sample.weight).sum();
         if all > own {
             let part = own.as_secs_f64() / all.as_secs_f64();
             for sample in &mut samples {

@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
+use asyncwatch_findings::waits_for_memory_map;
 use asyncwatch_stack::{Syscall, outside::Thread};
 
 use super::{
@@ -20,6 +21,8 @@ use super::{
 /// From when on a sleep is told that has not ended yet.
 pub(super) const PREVIEW_AFTER: Duration = Duration::from_millis(500);
 pub(crate) const PREVIEW_EVERY: Duration = Duration::from_secs(5);
+/// How long one poll is held on to.
+const HELD_MAX: Duration = Duration::from_secs(10);
 
 /// A thread that sleeps in a poll, or may.
 pub(super) struct Sleep {
@@ -85,21 +88,85 @@ impl Sleep {
     }
 }
 
-pub(super) fn end_of_pin(
-    pin: Pin,
-    thread: &Thread,
-    name: &str,
-    limit: Duration,
-    before: &Delays,
-    after: &Delays,
-    ongoing: bool,
-) -> Option<Episode> {
-    let time = match pin.only_slept {
-        true => pin.time(),
-        false => pin.time().sparing(starved(thread.tid(), before, after)),
-    };
-    let samples = pin.into_samples(time.own());
-    (time.own() >= limit).then(|| episode(thread, name, time, limit, samples, ongoing))
+/// A poll that is held on to, and what is told of it meanwhile.
+pub(super) struct Held {
+    pub(super) pin: Pin,
+    delays: Delays,
+    /// As of a [`Sleep`].
+    next_preview: Duration,
+    told: bool,
+    /// When to let go of it even if it goes on.
+    until: Instant,
+}
+
+impl Held {
+    pub(super) fn new(pin: Pin, delays: Delays, limit: Duration) -> Held {
+        Held {
+            until: pin.since() + HELD_MAX,
+            pin,
+            delays,
+            next_preview: limit.max(PREVIEW_AFTER),
+            told: false,
+        }
+    }
+
+    /// Whether it has been held on to for long enough, and can be let go of: for that
+    /// its thread has to stop.
+    pub(super) fn is_over(&mut self, now: Instant, may_stop: impl FnOnce() -> bool) -> bool {
+        let is_over = now >= self.until;
+        if is_over {
+            self.until = now + HELD_MAX / 10;
+        }
+        is_over && may_stop()
+    }
+
+    /// What is to be told now, while it goes on.
+    pub(super) fn preview(
+        &mut self,
+        thread: &Thread,
+        name: &str,
+        limit: Duration,
+    ) -> Option<Episode> {
+        let time = self.pin.time();
+        if time.own() < self.next_preview {
+            return None;
+        }
+        self.next_preview = time.own() + PREVIEW_EVERY;
+        self.told = true;
+        let samples = self.pin.samples(time.own());
+        Some(Episode {
+            preview: true,
+            ..episode(thread, name, time, limit, samples, true)
+        })
+    }
+
+    /// What is to be told of it in the end; it is `ongoing` if only we end.
+    pub(super) fn end(
+        mut self,
+        thread: &Thread,
+        name: &str,
+        limit: Duration,
+        delays: &Delays,
+        ongoing: bool,
+    ) -> Option<Episode> {
+        let time = match self.pin.only_slept {
+            true => self.pin.time(),
+            false => (self.pin.time()).sparing(starved(thread.tid(), &self.delays, delays)),
+        };
+        let is_slow = time.own() >= limit;
+        // As with a sleep.
+        (is_slow || self.told).then(|| Episode {
+            preview: !is_slow,
+            ..episode(
+                thread,
+                name,
+                time,
+                limit,
+                self.pin.samples(time.own()),
+                ongoing,
+            )
+        })
+    }
 }
 
 fn episode(
@@ -131,6 +198,12 @@ fn starved(tid: u32, before: &Delays, after: &Delays) -> Duration {
         .map(|(other, delay)| delay.saturating_sub(before.get(other).copied().unwrap_or_default()))
         .max()
         .unwrap_or_default()
+}
+
+/// Whether a thread in this call waits for the lock of its process's memory map.
+pub(super) fn is_for_memory_map(call: &Syscall, thread: &Thread) -> bool {
+    // Most names suffice to say no, and cost nothing.
+    waits_for_memory_map(&call.name()) && waits_for_memory_map(&call.describe_in(thread.pid()))
 }
 
 /// Whether what a thread waits for in the call is done by another one, which may itself

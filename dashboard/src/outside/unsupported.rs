@@ -2,33 +2,19 @@
 
 use std::time::Duration;
 
-use asyncwatch_findings::{Finding, Level, ProcessInfo};
+use asyncwatch_findings::{Level, ProcessInfo};
 
 use crate::{
     cli::WatchArgs,
     config::Settings,
     gather::{Gathered, Gathering},
+    news::News,
     run::child::Child,
 };
 
 pub(crate) const PREVIEW_EVERY: Duration = Duration::from_secs(5);
 
 pub(crate) struct Sampler;
-
-/// There is none here.
-pub(crate) enum News {
-    Program(Box<ProcessInfo>),
-    Finding { pid: u32, finding: Box<Finding> },
-}
-
-impl News {
-    pub(crate) fn pid(&self) -> u32 {
-        match self {
-            News::Program(info) => info.pid,
-            News::Finding { pid, .. } => *pid,
-        }
-    }
-}
 
 pub(crate) struct FromOutside;
 

@@ -6,13 +6,14 @@
 //! that needs names is left to [`super::name`], on a thread of its own.
 
 use std::{
-    collections::{HashMap, HashSet},
-    path::{Path, PathBuf},
-    sync::{Arc, OnceLock, mpsc},
+    collections::{HashMap, HashSet, VecDeque},
+    path::PathBuf,
+    sync::{Arc, mpsc},
+    thread::sleep,
     time::{Duration, Instant},
 };
 
-use asyncwatch_findings::{Scene, waits_for_memory_map};
+use asyncwatch_findings::Scene;
 use asyncwatch_stack::{
     Activity, CaptureError, How, RawStack, Syscall,
     outside::{Image, Images, Process, Thread, let_go_of_left},
@@ -24,15 +25,16 @@ use rustix::{
 };
 
 use super::{
-    News, Outcome as Sampled, Program, Unwatched,
+    Outcome as Sampled, Program, Unwatched,
     episode::{Episode, Sample, is_followed},
-    follow::{Follower, Gait, Reading},
-    marks::{Marks, after_root, scene_of},
+    follow::Gait,
+    marks::{after_root, scene_of},
     pin::{Outcome, Pin, ends_of_poll},
-    sleep::{Delays, PREVIEW_AFTER, PREVIEW_EVERY, Sleep, end_of_pin},
+    sleep::{Delays, Held, PREVIEW_AFTER, PREVIEW_EVERY, Sleep, is_for_memory_map},
     tree::{Kin, Tree, is_tool},
+    watched::{Followed, MarksOrder, SharedMarks, Watched, may_have_tokio, read, read_marks},
 };
-use crate::gather;
+use crate::{gather, news::News};
 
 /// Of the sampler's thread, which takes a small part of a CPU.
 const NICE: i32 = -10;
@@ -48,12 +50,14 @@ const PIN_NAP: Duration = Duration::from_micros(200);
 const TREE_PERIOD: Duration = Duration::from_millis(10);
 /// Polls held on to at a time.
 const PINS_MAX: usize = 8;
-/// How long one poll is held on to.
-const PIN_TIME_MAX: Duration = Duration::from_secs(10);
+/// How long the end waits for threads that cannot be let go yet.
+const LEAVE_TIME_MAX: Duration = Duration::from_secs(1);
 /// Looks after which what a process has loaded is read again.
 const REFRESHES: [u32; 3] = [1, 4, 16];
 /// By then an instrumented program has mostly begun to watch itself.
 const ANNOUNCED_AFTER: u32 = REFRESHES[2];
+/// Threads that have ended, and are remembered for whoever waited for them.
+const ENDED_MAX: usize = 256;
 /// Programs that are remembered after their end.
 const PROGRAMS_MAX: usize = 4_096;
 /// Episodes waiting for their names. One that computed has 128 stacks of some hundred
@@ -65,12 +69,6 @@ pub(super) fn period_of(limit: Duration) -> Duration {
     (limit / LOOKS_PER_LIMIT).clamp(PERIOD_MIN, PERIOD_MAX)
 }
 
-/// The symbol table of one image, once it has been read.
-pub(super) type SharedMarks = Arc<OnceLock<Marks>>;
-
-/// An image whose table is to be read, and where to put what it says.
-pub(super) type MarksOrder = (Arc<Image>, SharedMarks);
-
 pub(super) struct Watch {
     root: u32,
     /// Where instrumented programs report.
@@ -81,9 +79,12 @@ pub(super) struct Watch {
     images: Images,
     known: Vec<MarksOrder>,
     processes: HashMap<u32, Watched>,
-    /// Of all threads.
+    /// Of all threads, and of those that ended last.
     delays: Delays,
+    ended: VecDeque<u32>,
     pins: usize,
+    /// Threads that are still to be let go.
+    left: usize,
     /// The main thread of the command itself can be attached to without its end being
     /// taken for a stop by whoever waits for it.
     may_pin_root: bool,
@@ -93,36 +94,6 @@ pub(super) struct Watch {
     /// Processes of which slow polls were told.
     told: HashSet<u32>,
     sampled: Sampled,
-}
-
-struct Watched {
-    process: Process,
-    exe: PathBuf,
-    marks: Vec<MarksOrder>,
-    threads: HashMap<u32, Followed>,
-    looks: u32,
-    threads_met: u64,
-    /// It watches itself, from inside.
-    instrumented: bool,
-    /// A copy of its parent, as long as it runs no other program.
-    inherited: bool,
-    announced: bool,
-}
-
-struct Followed {
-    thread: Thread,
-    /// Its name, as it was when it was last in a poll: it may be gone when that is told.
-    name: String,
-    follower: Follower,
-    /// It has been asked where it sleeps, this time.
-    asked: bool,
-    sleep: Option<Sleep>,
-    pin: Option<(Pin, Delays)>,
-    /// When it may be pinned next, and how long to wait after that.
-    pin_after: Instant,
-    pause: Duration,
-    /// Looks in a row at which it was asleep and had run since the one before.
-    naps: u32,
 }
 
 impl Watch {
@@ -145,7 +116,9 @@ impl Watch {
             known: Vec::new(),
             processes: HashMap::new(),
             delays: Delays::new(),
+            ended: VecDeque::new(),
             pins: 0,
+            left: 0,
             may_pin_root: pid.is_some_and(|pid| pidfd_open(pid, PidfdFlags::empty()).is_ok()),
             marks_wanted,
             episodes,
@@ -174,9 +147,9 @@ impl Watch {
                 self.sampled.period = self.sampled.period.max(period);
             }
             self.advance_pins();
-            let left = let_go_of_left();
+            self.left = let_go_of_left();
             let now = Instant::now();
-            let nap = match self.pins + left {
+            let nap = match self.pins + self.left {
                 0 => next.min(next_tree).saturating_duration_since(now),
                 _ => PIN_NAP,
             };
@@ -188,6 +161,10 @@ impl Watch {
         let pids: Vec<u32> = self.processes.keys().copied().collect();
         for pid in pids {
             self.forget(pid, false);
+        }
+        let begun = Instant::now();
+        while let_go_of_left() > 0 && begun.elapsed() < LEAVE_TIME_MAX {
+            sleep(PIN_NAP);
         }
         self.sampled
     }
@@ -208,17 +185,7 @@ impl Watch {
     fn meet(&mut self, pid: u32, kin: Kin) {
         match Process::open(pid, &mut self.images) {
             Ok(process) => {
-                let mut watched = Watched {
-                    process,
-                    exe: kin.exe,
-                    marks: Vec::new(),
-                    threads: HashMap::new(),
-                    looks: 0,
-                    threads_met: 0,
-                    instrumented: false,
-                    inherited: kin.inherited,
-                    announced: false,
-                };
+                let mut watched = Watched::new(process, kin);
                 self.order_marks(&mut watched);
                 self.processes.insert(pid, watched);
             }
@@ -296,24 +263,20 @@ impl Watch {
 
     /// Tells what is left to be told of a thread that has ended.
     fn close(&mut self, mut followed: Followed) {
-        if let Some(sleep) = followed.sleep.take() {
-            let episode = sleep.end(&followed.thread, &followed.name, self.limit, &self.delays);
-            self.tell(episode);
-        }
-        if let Some((pin, before)) = followed.pin.take() {
+        let slept = followed.end_of_sleep(self.limit, &self.delays);
+        self.tell(slept);
+        if let Some(held) = followed.pin.take() {
             self.pins -= 1;
-            let episode = end_of_pin(
-                pin,
-                &followed.thread,
-                &followed.name,
-                self.limit,
-                &before,
-                &self.delays,
-                false,
-            );
+            let (thread, name) = (&followed.thread, &followed.name);
+            let episode = held.end(thread, name, self.limit, &self.delays, false);
             self.tell(episode);
         }
-        self.delays.remove(&followed.thread.tid());
+        self.ended.push_back(followed.thread.tid());
+        if self.ended.len() > ENDED_MAX
+            && let Some(tid) = self.ended.pop_front()
+        {
+            self.delays.remove(&tid);
+        }
     }
 
     /// One look at everything.
@@ -372,21 +335,19 @@ impl Watch {
         let Some(reading) = read(&followed.thread) else {
             return false;
         };
-        self.delays
-            .insert(followed.thread.tid(), reading.account.run_delay);
+        let waited = reading.account.run_delay + followed.follower.waits_to_begin(&reading);
+        self.delays.insert(followed.thread.tid(), waited);
         let gait = followed.follower.take(reading);
-        if let Some((pin, _)) = &mut followed.pin {
-            pin.look(&followed.thread, &mut watched.process, self.period);
+        if let Some(held) = &mut followed.pin {
+            held.pin
+                .look(&followed.thread, &mut watched.process, self.period);
             return true;
         }
         match gait {
             Gait::Still(quiet) => self.look_at_sleeper(watched, followed, quiet),
             Gait::Busy | Gait::Moved => {
-                if let Some(sleep) = followed.sleep.take() {
-                    let episode =
-                        sleep.end(&followed.thread, &followed.name, self.limit, &self.delays);
-                    self.tell(episode);
-                }
+                let slept = followed.end_of_sleep(self.limit, &self.delays);
+                self.tell(slept);
                 followed.asked = false;
                 if self.wants_pin(gait, watched, followed) {
                     self.pin(watched, followed);
@@ -435,7 +396,7 @@ impl Watch {
             // It waits for a page, or was stopped: the machine's affair, or a debugger's.
             return;
         };
-        if waits_for_memory_map(&call.name()) {
+        if is_for_memory_map(&call, &followed.thread) {
             return;
         }
         let scene = watched.scene(&stack);
@@ -509,11 +470,13 @@ impl Watch {
             Ok(pin) => {
                 self.pins += 1;
                 followed.name = followed.thread.name();
-                followed.pin = Some((pin, self.delays.clone()));
+                followed.pin = Some(Held::new(pin, self.delays.clone(), self.limit));
             }
             Err(error) => {
                 // Gone, or a debugger has it, or the system forbids it.
-                if error.kind() == std::io::ErrorKind::PermissionDenied {
+                let is_denied = error.kind() == std::io::ErrorKind::PermissionDenied;
+                // Unless it is one that we are still attached to.
+                if is_denied && self.left == 0 {
                     self.sampled.not_held += 1;
                 }
                 followed.pause(now, self.limit * 8);
@@ -525,7 +488,7 @@ impl Watch {
         if self.pins == 0 {
             return;
         }
-        let mut ended = Vec::new();
+        let mut seen = Vec::new();
         for watched in self.processes.values_mut() {
             let Watched {
                 process,
@@ -534,7 +497,7 @@ impl Watch {
                 ..
             } = watched;
             for followed in threads.values_mut() {
-                let Some((pin, _)) = &mut followed.pin else {
+                let Some(held) = &mut followed.pin else {
                     continue;
                 };
                 let ends = |stack: &RawStack, process: &Process| {
@@ -542,41 +505,32 @@ impl Watch {
                     let scene = scene_of(stack, process, marks);
                     ends_of_poll(stack, scene, |at| after_root(stack, at, process, marks))
                 };
-                let mut outcome = pin.advance(&followed.thread, process, ends);
+                let mut outcome = held.pin.advance(&followed.thread, process, ends);
                 let mut ongoing = false;
-                let is_over = pin.since().elapsed() > PIN_TIME_MAX;
-                if outcome.is_none() && is_over && goes_on_if_stopped(&followed.thread) {
+                let may_stop = || goes_on_if_stopped(&followed.thread);
+                if outcome.is_none() && held.is_over(Instant::now(), may_stop) {
                     (outcome, ongoing) = (Some(Outcome::Ended), true);
                 }
-                let Some(outcome) = outcome else { continue };
-                let (pin, before) = followed.pin.take().expect("it was there");
+                let Some(outcome) = outcome else {
+                    let preview = held.preview(&followed.thread, &followed.name, self.limit);
+                    seen.extend(preview);
+                    continue;
+                };
+                let held = followed.pin.take();
                 self.pins -= 1;
                 followed.pause(Instant::now(), self.limit);
                 match outcome {
                     Outcome::NoPoll => {}
                     Outcome::NoBreakpoint => self.sampled.not_held += 1,
-                    Outcome::Ended => {
-                        ended.push((process.id(), followed.thread.tid(), pin, before, ongoing));
-                    }
+                    Outcome::Ended => seen.extend(held.and_then(|held| {
+                        let (thread, name) = (&followed.thread, &followed.name);
+                        held.end(thread, name, self.limit, &self.delays, ongoing)
+                    })),
                 }
             }
         }
-        for (pid, tid, pin, before, ongoing) in ended {
-            let thread = self
-                .processes
-                .get(&pid)
-                .and_then(|watched| watched.threads.get(&tid));
-            let Some(followed) = thread else { continue };
-            let episode = end_of_pin(
-                pin,
-                &followed.thread,
-                &followed.name,
-                self.limit,
-                &before,
-                &self.delays,
-                ongoing,
-            );
-            self.tell(episode);
+        for episode in seen {
+            self.tell(Some(episode));
         }
     }
 
@@ -588,82 +542,6 @@ impl Watch {
             Err(_) if counts => self.sampled.left_out += 1,
             _ => {}
         }
-    }
-}
-
-impl Watched {
-    /// Whether tokio is inside; `None` as long as that is not known.
-    fn has_tokio(&self) -> Option<bool> {
-        let mut all_read = true;
-        for (_, marks) in &self.marks {
-            match marks.get() {
-                Some(marks) if marks.has_tokio => return Some(true),
-                Some(_) => {}
-                None => all_read = false,
-            }
-        }
-        all_read.then_some(false)
-    }
-
-    fn has_asyncwatch(&self) -> bool {
-        let has = |marks: &Marks| marks.has_asyncwatch;
-        self.marks
-            .iter()
-            .any(|(_, marks)| marks.get().is_some_and(has))
-    }
-
-    fn meet_threads(&mut self, tids: &[u32]) {
-        let pid = self.process.id();
-        for &tid in tids {
-            if self.threads.contains_key(&tid) {
-                continue;
-            }
-            let Ok(thread) = Thread::open(pid, tid) else {
-                continue;
-            };
-            if let Some(reading) = read(&thread) {
-                self.threads_met += 1;
-                self.threads.insert(tid, Followed::new(thread, reading));
-            }
-        }
-    }
-
-    /// What the stack says; `None` as long as the symbols have not been read.
-    fn scene(&self, stack: &RawStack) -> Option<Scene> {
-        self.has_tokio()?;
-        Some(scene_of(stack, &self.process, |image| {
-            read_marks(&self.marks, image)
-        }))
-    }
-}
-
-fn read_marks<'a>(marks: &'a [MarksOrder], image: &Image) -> Option<&'a Marks> {
-    let (_, marks) = marks
-        .iter()
-        .find(|(known, _)| std::ptr::eq(&raw const **known, image))?;
-    marks.get()
-}
-
-impl Followed {
-    fn new(thread: Thread, reading: Reading) -> Followed {
-        Followed {
-            thread,
-            name: String::new(),
-            follower: Follower::new(reading),
-            asked: false,
-            sleep: None,
-            pin: None,
-            pin_after: Instant::now(),
-            pause: Duration::ZERO,
-            naps: 0,
-        }
-    }
-
-    /// The next time it is pinned is later and later, up to `longest`.
-    fn pause(&mut self, now: Instant, longest: Duration) {
-        self.pause = (self.pause * 2).clamp(longest / 8, longest);
-        self.pin_after = now + self.pause;
-        self.naps = 0;
     }
 }
 
@@ -710,14 +588,6 @@ fn is_plain(scene: Option<Scene>, stack: &RawStack) -> bool {
     scene == Some(Scene::Elsewhere) && is_followed(stack)
 }
 
-/// Libraries of the system are in C, and the kernel's is not even a file.
-fn may_have_tokio(path: &Path) -> bool {
-    path.is_absolute()
-        && !["/lib", "/lib64", "/usr/lib", "/usr/lib64"]
-            .iter()
-            .any(|system| path.starts_with(system))
-}
-
 /// Has this thread run before others that are ready, where the system allows it: what it
 /// sees late it sees shorter, and a thread that it has stopped waits for it.
 fn prefer_this_thread() {
@@ -731,23 +601,6 @@ fn cpu_time_of(work: impl FnOnce()) -> Duration {
     let begun = now();
     work();
     now().saturating_sub(begun)
-}
-
-fn read(thread: &Thread) -> Option<Reading> {
-    let before = Instant::now();
-    let account = thread.account()?;
-    Some(Reading {
-        before,
-        after: Instant::now(),
-        account,
-    })
-}
-
-/// Reads the symbol tables that are wanted, until nobody wants any.
-pub(super) fn read_tables(wanted: &mpsc::Receiver<MarksOrder>) {
-    while let Ok((image, marks)) = wanted.recv() {
-        let _ = marks.set(Marks::of(&image));
-    }
 }
 
 #[cfg(test)]
@@ -771,15 +624,5 @@ mod tests {
         ] {
             assert!(!goes_on_after_a_stop(&call(returns)), "{returns}");
         }
-    }
-
-    #[test]
-    fn libraries_of_the_system_have_no_tokio() {
-        assert!(may_have_tokio(Path::new("/home/me/target/debug/app")));
-        assert!(may_have_tokio(Path::new("/usr/local/bin/app")));
-        assert!(!may_have_tokio(Path::new(
-            "/usr/lib/x86_64-linux-gnu/libc.so.6"
-        )));
-        assert!(!may_have_tokio(Path::new("[vdso]")));
     }
 }

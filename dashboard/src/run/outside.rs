@@ -2,14 +2,15 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use asyncwatch_findings::{Finding, ProcessInfo};
+use asyncwatch_findings::{Class, Finding, ProcessInfo};
 use tokio::sync::mpsc;
 
 use crate::{
     client::{Message, Messages},
     gather::Gathering,
     model::{Connection, LIMITS, Process, Update},
-    outside::{News, PREVIEW_EVERY, Sampler},
+    news::News,
+    outside::{PREVIEW_EVERY, Sampler},
     run::child::is_alive,
 };
 
@@ -31,7 +32,7 @@ struct Kept {
     pid: u32,
     /// As it is shown: the worst one, or the one that still lasts.
     shown: Finding,
-    /// The worst one, while one that lasts is shown.
+    /// The worst of those that have ended, while one that lasts is shown.
     worst: Option<Finding>,
     told_at: Instant,
     /// It has changed since the dashboard was told.
@@ -58,28 +59,44 @@ impl Kept {
 
     /// A poll that was told while it lasted is told once more at its end.
     fn merge(&mut self, mut finding: Finding) {
+        self.news = true;
         let before = &self.shown;
-        finding.id = before.id;
-        finding.count = before.count + u64::from(!before.ongoing);
-        finding.first_unix_ns = before.first_unix_ns;
-        let worst = match before.ongoing {
+        let was_nothing = !before.ongoing && own(before).is_zero();
+        let known_worst = match before.ongoing {
             true => self.worst.take(),
-            false => Some(before.clone()),
+            false => Some(before.clone()).filter(|_| !was_nothing),
         };
+        let is_other = before.ongoing && before.worker != finding.worker;
+        // It turned out to be the machine's affair, and there is worse to show.
+        let is_nothing = !finding.ongoing && own(&finding).is_zero() && known_worst.is_some();
+        let told_before = before.ongoing && !is_other;
+        let count =
+            before.count - u64::from(was_nothing) + u64::from(!told_before) - u64::from(is_nothing);
+        if is_other {
+            // Another thread's: the one that lasts stays to be seen.
+            self.worst = worse(known_worst, (!finding.ongoing).then_some(finding));
+            self.shown.count = count;
+            return;
+        }
+        finding.id = before.id;
+        finding.count = count;
+        finding.first_unix_ns = before.first_unix_ns;
+        self.worst = known_worst;
         self.shown = finding;
-        self.worst = worst.filter(|worst| worst.wall > self.shown.wall);
+        self.told_at = Instant::now();
         if !self.shown.ongoing {
             self.show_worst();
         }
-        self.told_at = Instant::now();
-        self.news = true;
     }
 
     fn show_worst(&mut self) {
-        if let Some(worst) = self.worst.take() {
-            let (count, last) = (self.shown.count, self.shown.last_unix_ns);
-            self.shown = worst;
-            (self.shown.count, self.shown.last_unix_ns) = (count, last);
+        let worst = self.worst.take();
+        if let Some(worst) = worst.filter(|worst| own(worst) > own(&self.shown)) {
+            let shown = std::mem::replace(&mut self.shown, worst);
+            self.shown.id = shown.id;
+            self.shown.count = shown.count;
+            self.shown.first_unix_ns = shown.first_unix_ns;
+            self.shown.last_unix_ns = shown.last_unix_ns;
         }
         self.shown.ongoing = false;
     }
@@ -92,6 +109,18 @@ impl Kept {
             self.news = true;
         }
     }
+}
+
+/// What counts against the limit; nothing if that is the machine's affair.
+fn own(finding: &Finding) -> Duration {
+    match finding.class {
+        Some(Class::Descheduled) => Duration::ZERO,
+        _ => finding.cpu.unwrap_or_default() + finding.blocked.unwrap_or_default(),
+    }
+}
+
+fn worse(one: Option<Finding>, other: Option<Finding>) -> Option<Finding> {
+    [one, other].into_iter().flatten().max_by_key(own)
 }
 
 impl Outside {
@@ -194,8 +223,17 @@ mod tests {
     use crate::report::samples::slow_poll;
 
     fn wall(ms: u64, ongoing: bool) -> News {
+        finding("worker 0", Class::Blocked, ms, ongoing)
+    }
+
+    fn finding(worker: &str, class: Class, ms: u64, ongoing: bool) -> News {
+        let wall = Duration::from_millis(ms);
         let finding = Finding {
-            wall: Some(Duration::from_millis(ms)),
+            wall: Some(wall),
+            cpu: Some(Duration::ZERO),
+            blocked: Some(wall),
+            class: Some(class),
+            worker: Some(worker.to_owned()),
             ongoing,
             count: 1,
             ..slow_poll()
@@ -217,8 +255,13 @@ mod tests {
 
     /// What is shown of the only place after `news`: count, duration, whether it lasts.
     fn shown(outside: &mut Outside, news: &[(u64, bool)]) -> (u64, u64, bool) {
-        for &(ms, ongoing) in news {
-            outside.take(wall(ms, ongoing), describe);
+        let news = news.iter().map(|&(ms, ongoing)| wall(ms, ongoing));
+        shown_of(outside, news)
+    }
+
+    fn shown_of(outside: &mut Outside, news: impl IntoIterator<Item = News>) -> (u64, u64, bool) {
+        for each in news {
+            outside.take(each, describe);
         }
         let [kept] = &outside.findings[..] else {
             panic!("one place");
@@ -237,6 +280,30 @@ mod tests {
         assert_eq!(shown(&mut outside, &[(500, true)]), (3, 500, true));
         assert_eq!(shown(&mut outside, &[(550, true)]), (3, 550, true));
         assert_eq!(shown(&mut outside, &[(700, false)]), (3, 900, false));
+    }
+
+    #[test]
+    fn the_machines_affair_neither_hides_a_poll_nor_counts_beside_it() {
+        let (mut outside, _messages) = Outside::new();
+        let nothing = || finding("worker 0", Class::Descheduled, 900, false);
+        assert_eq!(
+            shown_of(&mut outside, [wall(600, true), nothing()]),
+            (1, 900, false)
+        );
+        assert_eq!(shown(&mut outside, &[(300, false)]), (1, 300, false));
+        assert_eq!(
+            shown_of(&mut outside, [wall(600, true), nothing()]),
+            (1, 300, false)
+        );
+    }
+
+    #[test]
+    fn another_threads_poll_does_not_end_one_that_lasts() {
+        let (mut outside, _messages) = Outside::new();
+        let other = |ms| finding("worker 1", Class::Blocked, ms, false);
+        let seen = [wall(600, true), other(40), other(700), other(50)];
+        assert_eq!(shown_of(&mut outside, seen), (4, 600, true));
+        assert_eq!(shown(&mut outside, &[(650, false)]), (4, 700, false));
     }
 
     #[test]
