@@ -32,31 +32,52 @@ struct Function {
 /// Every poll of the future of a `block_on` is followed by a call of one of these, unless
 /// it was the last.
 ///
-/// Older versions of tokio have some of them several times, one for each type of future:
-/// then they are more than there are breakpoints, and cannot be used.
+/// What is there several times, one for each type of future, would be more than there are
+/// breakpoints, and cannot be used.
 #[derive(Debug, Default)]
 struct Between {
-    /// On a runtime of one thread: `park`, `park_yield`, `run_task`.
-    one_thread: [Vec<u64>; 3],
+    /// On a runtime of one thread: it waits, or looks at what has come, or runs a task.
+    parks: Vec<u64>,
+    yields: Vec<u64>,
+    runs_task: Vec<u64>,
+    /// It looks for a task: the same in versions whose `run_task` is there several times.
+    looks_for_task: Vec<u64>,
     /// Elsewhere.
     park: Vec<u64>,
 }
 
 impl Between {
-    const ONE_THREAD: &[&str] = &["park", "park_yield", "run_task"];
     /// There are four breakpoints, and one is for the return of `block_on`.
     const STARTS_MAX: usize = 3;
 
     fn meet(&mut self, name: &str, start: u64) {
-        let context = "tokio::runtime::scheduler::current_thread::Context::";
-        if let Some(function) = name.strip_prefix(context) {
-            let at = Self::ONE_THREAD.iter().position(|known| *known == function);
-            if let Some(at) = at {
-                self.one_thread[at].push(start);
-            }
-        }
-        if name == "tokio::runtime::park::CachedParkThread::park" {
-            self.park.push(start);
+        let one_thread = "tokio::runtime::scheduler::current_thread::";
+        let starts = match name.strip_prefix(one_thread).unwrap_or(name) {
+            "Context::park" => &mut self.parks,
+            "Context::park_yield" => &mut self.yields,
+            "Context::run_task" => &mut self.runs_task,
+            "Core::next_task" => &mut self.looks_for_task,
+            "tokio::runtime::park::CachedParkThread::park" => &mut self.park,
+            _ => return,
+        };
+        starts.push(start);
+    }
+
+    /// All of them; none if not all are known.
+    fn starts(&self, one_thread: bool) -> Vec<u64> {
+        let task = match self.runs_task.len() {
+            1 => &self.runs_task,
+            _ => &self.looks_for_task,
+        };
+        let starts = match one_thread {
+            true => &[&self.parks, &self.yields, task][..],
+            false => &[&self.park],
+        };
+        let all: Vec<u64> = starts.iter().copied().flatten().copied().collect();
+        let known = starts.iter().all(|starts| !starts.is_empty());
+        match known && all.len() <= Self::STARTS_MAX {
+            true => all,
+            false => Vec::new(),
         }
     }
 }
@@ -113,21 +134,6 @@ impl Marks {
         let function = self.functions.get(after.checked_sub(1)?)?;
         (address < function.end).then_some(function)
     }
-
-    /// Where the runtime goes on once a poll of a root future has returned; none if not
-    /// all such places are known.
-    fn between(&self, one_thread: bool) -> Vec<u64> {
-        let starts = match one_thread {
-            true => &self.between.one_thread[..],
-            false => std::slice::from_ref(&self.between.park),
-        };
-        let all = starts.iter().flatten().copied().collect::<Vec<u64>>();
-        let known = starts.iter().all(|starts| !starts.is_empty());
-        match known && all.len() <= Between::STARTS_MAX {
-            true => all,
-            false => Vec::new(),
-        }
-    }
 }
 
 /// Where the runtime goes on after the poll of the root future that `stack` is in, or
@@ -159,7 +165,7 @@ pub(super) fn after_root<'a>(
         }
         one_thread |= function.is_some_and(|function| function.one_thread);
     }
-    let starts = of_runtime.between(one_thread);
+    let starts = of_runtime.between.starts(one_thread);
     let returns = stack.addresses.get(outermost + 1);
     let (Some(returns), false) = (returns, starts.is_empty()) else {
         return Vec::new();
@@ -217,17 +223,21 @@ mod tests {
 
     #[test]
     fn where_a_root_goes_on_is_known_as_a_whole_or_not_at_all() {
-        let mut marks = Marks::default();
-        let context = "tokio::runtime::scheduler::current_thread::Context";
-        for (name, start) in [("park", 1), ("park_yield", 2), ("enter", 9)] {
-            marks.between.meet(&format!("{context}::{name}"), start);
-        }
-        assert!(marks.between(true).is_empty());
-        marks.between.meet(&format!("{context}::run_task"), 3);
-        assert_eq!(marks.between(true), [1, 2, 3]);
-        assert!(marks.between(false).is_empty());
+        let mut between = Between::default();
+        let mut meet = |name: &str, start| {
+            between.meet(
+                &format!("tokio::runtime::scheduler::current_thread::{name}"),
+                start,
+            );
+            (between.starts(true), between.starts(false))
+        };
+        meet("Context::park", 1);
+        meet("Context::enter", 9);
+        let none = (Vec::new(), Vec::new());
+        assert_eq!(meet("Context::park_yield", 2), none);
+        assert_eq!(meet("Context::run_task", 3), (vec![1, 2, 3], Vec::new()));
         // One for each type of future: which one will be called?
-        marks.between.meet(&format!("{context}::run_task"), 4);
-        assert!(marks.between(true).is_empty());
+        assert_eq!(meet("Context::run_task", 4), none);
+        assert_eq!(meet("Core::next_task", 5), (vec![1, 2, 5], Vec::new()));
     }
 }
