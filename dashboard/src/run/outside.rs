@@ -35,6 +35,8 @@ struct Kept {
     /// The worst of those that have ended, while one that lasts is shown.
     worst: Option<Finding>,
     told_at: Instant,
+    /// One that lasted is not shown so any more, and its end may still be told.
+    forgotten: bool,
     /// It has changed since the dashboard was told.
     news: bool,
 }
@@ -46,6 +48,7 @@ impl Kept {
             shown,
             worst: None,
             told_at: Instant::now(),
+            forgotten: false,
             news: true,
         }
     }
@@ -60,6 +63,7 @@ impl Kept {
     /// A poll that was told while it lasted is told once more at its end.
     fn merge(&mut self, mut finding: Finding) {
         self.news = true;
+        let was_forgotten = std::mem::take(&mut self.forgotten);
         let before = &self.shown;
         let was_nothing = !before.ongoing && own(before).is_zero();
         let known_worst = match before.ongoing {
@@ -69,7 +73,10 @@ impl Kept {
         let is_other = before.ongoing && before.worker != finding.worker;
         // It turned out to be the machine's affair, and there is worse to show.
         let is_nothing = !finding.ongoing && own(&finding).is_zero() && known_worst.is_some();
-        let told_before = before.ongoing && !is_other;
+        let told_before = match before.ongoing {
+            true => !is_other,
+            false => was_forgotten && !finding.ongoing,
+        };
         let count =
             before.count - u64::from(was_nothing) + u64::from(!told_before) - u64::from(is_nothing);
         if is_other {
@@ -106,7 +113,7 @@ impl Kept {
         let is_old = self.told_at.elapsed() > PREVIEW_EVERY * 3;
         if self.shown.ongoing && (is_old || !is_alive(self.pid)) {
             self.show_worst();
-            self.news = true;
+            (self.forgotten, self.news) = (true, true);
         }
     }
 }
@@ -315,6 +322,10 @@ mod tests {
         outside.findings[0].pid = u32::MAX;
         outside.findings[0].forget_that_it_lasts();
         assert!(!outside.findings[0].shown.ongoing);
+        // How it ended is told after all.
+        outside.findings[0].pid = std::process::id();
+        assert_eq!(shown(&mut outside, &[(800, false)]), (1, 800, false));
+        assert_eq!(shown(&mut outside, &[(70, false)]), (2, 800, false));
     }
 
     #[test]
