@@ -1,9 +1,11 @@
 //! What the functions of an object file say about the threads that run them.
 
+use std::collections::HashMap;
+
 use asyncwatch_findings::{Mark, Scene, display_name, mark_of_symbol, scene};
 use asyncwatch_stack::{
     Address, RawStack,
-    outside::{Image, Process},
+    outside::{Function as Symbol, Image, Process},
 };
 
 /// The functions of one object file that say something, by address.
@@ -18,6 +20,40 @@ pub(super) struct Marks {
     pub(super) has_asyncwatch: bool,
     /// Its own symbols are gone, and with them what tokio would be recognised by.
     pub(super) stripped: bool,
+}
+
+/// What a symbol says.
+#[derive(Debug, Default)]
+struct Meaning {
+    name: String,
+    mark: Option<Mark>,
+    is_asyncwatch: bool,
+}
+
+impl Meaning {
+    fn of(symbol: &[u8]) -> Meaning {
+        let Ok(symbol) = str::from_utf8(symbol) else {
+            return Meaning::default();
+        };
+        let name = format!("{:#}", rustc_demangle::demangle(symbol));
+        let is_asyncwatch = name.contains("asyncwatch_instrument");
+        let name = display_name(&name);
+        Meaning {
+            mark: mark_of_symbol(&name),
+            name,
+            is_asyncwatch,
+        }
+    }
+}
+
+/// The symbol up to the hash that Rust's older mangling ends with: `17h`, 16 digits, `E`.
+fn without_hash(symbol: &[u8]) -> &[u8] {
+    const HASH_BYTES: usize = 20;
+    let end = symbol.len().saturating_sub(HASH_BYTES);
+    match &symbol[end..] {
+        [b'1', b'7', b'h', .., b'E'] if end > 0 => &symbol[..end],
+        _ => symbol,
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -84,40 +120,28 @@ impl Between {
 
 /// What a symbol has to contain to be worth reading: most of a large program's do not.
 /// Names are mangled with their lengths before them.
-const WORTH_READING: [&[u8]; 4] = [
+const WORTH_READING: &[&[u8]] = &[
     b"5tokio7runtime",
     b"14block_in_place",
     b"asyncwatch",
-    b"panicking",
+    b"begin_panic",
+    b"panic_with_hook",
+    b"default_hook",
 ];
 
 impl Marks {
-    /// Reads the symbol table of `image`: some ten milliseconds for a large program.
+    /// Reads the symbol table of `image`: a few milliseconds for a large program.
     pub(super) fn of(image: &Image) -> Marks {
-        let worth_reading = WORTH_READING.map(memchr::memmem::Finder::new);
         let mut marks = Marks::default();
-        let has_table = image.functions(|function| {
-            if !worth_reading
-                .iter()
-                .any(|text| text.find(function.name).is_some())
-            {
-                return;
+        // Generic functions are there many times, and differ in their hash.
+        let mut known = HashMap::<Vec<u8>, Meaning>::new();
+        let has_table = image.functions(WORTH_READING, |function| {
+            let name = without_hash(function.name);
+            if !known.contains_key(name) {
+                known.insert(name.to_owned(), Meaning::of(function.name));
             }
-            let Ok(name) = str::from_utf8(function.name) else {
-                return;
-            };
-            let name = format!("{:#}", rustc_demangle::demangle(name));
-            marks.has_asyncwatch |= name.contains("asyncwatch_instrument");
-            let name = display_name(&name);
-            marks.between.meet(&name, function.start);
-            if let Some(mark) = mark_of_symbol(&name) {
-                marks.functions.push(Function {
-                    start: function.start,
-                    end: function.start.saturating_add(function.bytes),
-                    mark,
-                    one_thread: name.contains("::current_thread::"),
-                });
-                marks.has_tokio |= matches!(mark, Mark::TaskPoll | Mark::BlockOn);
+            if let Some(meaning) = known.get(name) {
+                marks.add(&function, meaning);
             }
         });
         marks
@@ -125,6 +149,20 @@ impl Marks {
             .sort_unstable_by_key(|function| function.start);
         marks.stripped = !has_table;
         marks
+    }
+
+    fn add(&mut self, function: &Symbol<'_>, meaning: &Meaning) {
+        self.has_asyncwatch |= meaning.is_asyncwatch;
+        self.between.meet(&meaning.name, function.start);
+        if let Some(mark) = meaning.mark {
+            self.functions.push(Function {
+                start: function.start,
+                end: function.start.saturating_add(function.bytes),
+                mark,
+                one_thread: meaning.name.contains("::current_thread::"),
+            });
+            self.has_tokio |= matches!(mark, Mark::TaskPoll | Mark::BlockOn);
+        }
     }
 
     fn at(&self, address: u64) -> Option<&Function> {
@@ -219,6 +257,18 @@ mod tests {
             (Some(Mark::TaskPoll), Some(Mark::TaskPoll))
         );
         assert_eq!(at(30), Some(Mark::BlockOn));
+    }
+
+    #[test]
+    fn functions_that_differ_in_their_hash_are_one() {
+        let symbol = |hash| format!("_ZN5tokio7runtime4task3raw4poll17h{hash}E");
+        let one = symbol("0123456789abcdef");
+        let other = symbol("fedcba9876543210");
+        assert_eq!(without_hash(one.as_bytes()), without_hash(other.as_bytes()));
+        assert_eq!(Meaning::of(one.as_bytes()).mark, Some(Mark::TaskPoll));
+        for whole in ["_RNvNtCs_5tokio", "17h0123456789abcdefE", ""] {
+            assert_eq!(without_hash(whole.as_bytes()), whole.as_bytes());
+        }
     }
 
     #[test]

@@ -110,7 +110,7 @@ impl Family {
         let name = |&address: &Address| {
             let (image, stated) = self.process.locate(address)?;
             let mut found = None;
-            image.functions(|function| {
+            image.functions(&[b""], |function| {
                 if (function.start..function.start + function.bytes).contains(&stated) {
                     found = Some(String::from_utf8_lossy(function.name).into_owned());
                 }

@@ -5,9 +5,10 @@
 use super::super::loaded::Object;
 use super::super::unwind_table::{Bytes, UnwindTable};
 use super::maps::Mapping;
+use memchr::{memchr, memmem, memrchr};
 use memmap2::Mmap;
 use object::elf::{FileHeader64, PF_X, PT_GNU_EH_FRAME, PT_LOAD, STT_FUNC};
-use object::read::elf::{FileHeader, ProgramHeader, Sym};
+use object::read::elf::{FileHeader, ProgramHeader, SectionHeader, Sym};
 use object::{Endianness, SectionIndex};
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -110,10 +111,12 @@ impl Image {
         &self.path
     }
 
-    /// Calls `each` for every function that its symbol table lists; for those that are
-    /// there for the dynamic linker, if it has been stripped. Whether it had a table of
-    /// its own.
-    pub fn functions(&self, mut each: impl FnMut(Function<'_>)) -> bool {
+    /// Calls `each` for every function of its symbol table whose name contains one of
+    /// `texts`; of the table that is there for the dynamic linker, if it has been
+    /// stripped. Whether it had a table of its own.
+    ///
+    /// All names are searched at once: most of a large program's are never looked at.
+    pub fn functions(&self, texts: &[&[u8]], mut each: impl FnMut(Function<'_>)) -> bool {
         let mut read = || -> object::Result<bool> {
             let data = &**self.data;
             let header = FileHeader64::<Endianness>::parse(data)?;
@@ -125,15 +128,19 @@ impl Image {
                 true => sections.symbols(endian, data, object::elf::SHT_DYNSYM)?,
                 false => own,
             };
+            let strings = sections.section(symbols.string_section())?;
+            let names = Names::with(texts, strings.data(endian, data)?);
             for symbol in symbols.iter() {
                 if symbol.st_type() != STT_FUNC || symbol.st_size(endian) == 0 {
                     continue;
                 }
-                each(Function {
-                    name: symbol.name(endian, symbols.strings()).unwrap_or_default(),
-                    start: symbol.st_value(endian),
-                    bytes: symbol.st_size(endian),
-                });
+                if let Some(name) = names.at(symbol.st_name(endian)) {
+                    each(Function {
+                        name,
+                        start: symbol.st_value(endian),
+                        bytes: symbol.st_size(endian),
+                    });
+                }
             }
             Ok(!stripped)
         };
@@ -199,6 +206,50 @@ impl Image {
     }
 }
 
+/// Those names of a string table that contain a text, in the table's order.
+struct Names<'a> {
+    table: &'a [u8],
+    found: Vec<Name>,
+}
+
+/// One string of the table. A shorter name may be the end of it.
+struct Name {
+    start: usize,
+    /// Where a text is found last.
+    last: usize,
+    end: usize,
+}
+
+impl<'a> Names<'a> {
+    fn with(texts: &[&[u8]], table: &'a [u8]) -> Names<'a> {
+        let mut places: Vec<usize> = texts
+            .iter()
+            .flat_map(|text| memmem::find_iter(table, text))
+            .collect();
+        places.sort_unstable();
+        let mut found: Vec<Name> = Vec::new();
+        for place in places {
+            match found.last_mut() {
+                Some(name) if place < name.end => name.last = place,
+                _ => found.push(Name {
+                    start: memrchr(0, &table[..place]).map_or(0, |zero| zero + 1),
+                    last: place,
+                    end: memchr(0, &table[place..]).map_or(table.len(), |zero| place + zero),
+                }),
+            }
+        }
+        Names { table, found }
+    }
+
+    /// The name at `offset`, if it is one of them.
+    fn at(&self, offset: u32) -> Option<&'a [u8]> {
+        let offset = usize::try_from(offset).ok()?;
+        let after = self.found.partition_point(|name| name.start <= offset);
+        let name = self.found.get(after.checked_sub(1)?)?;
+        (offset <= name.last).then(|| &self.table[offset..name.end])
+    }
+}
+
 /// Object files that were opened, for as long as somebody uses them.
 #[derive(Debug, Default)]
 pub struct Images(HashMap<Identity, Weak<Image>>);
@@ -235,5 +286,31 @@ impl Images {
         self.0.retain(|_, image| image.strong_count() > 0);
         self.0.insert(identity, Arc::downgrade(&image));
         Ok(image)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_found_by_what_they_contain() {
+        let table = b"\0poll\0block_on_block\0main\0park";
+        let at = |texts: &[&[u8]], offset| {
+            let name = Names::with(texts, table).at(offset)?;
+            Some(String::from_utf8_lossy(name).into_owned())
+        };
+        let at_block = |offset| at(&[b"block", b"park"], offset);
+        assert_eq!(at_block(6).as_deref(), Some("block_on_block"));
+        // The linker lets a name that another one ends with share its bytes.
+        assert_eq!(at_block(12).as_deref(), Some("on_block"));
+        assert_eq!(at_block(16), None);
+        assert_eq!(at_block(26).as_deref(), Some("park"));
+        for elsewhere in [0, 1, 20, 21, 27, 99] {
+            assert_eq!(at_block(elsewhere), None, "{elsewhere}");
+        }
+        assert_eq!(at(&[], 1), None);
+        // Every name contains nothing.
+        assert_eq!(at(&[b""], 1).as_deref(), Some("poll"));
     }
 }
