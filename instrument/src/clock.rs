@@ -23,9 +23,9 @@ static SCALE: AtomicU64 = AtomicU64::new(1 << 32);
 static USE_TSC: AtomicBool = AtomicBool::new(false);
 static ORIGIN: OnceLock<Origin> = OnceLock::new();
 
-/// The span over which the first scale is measured: reading both clocks is exact
-/// to about 50 ns, so the scale is exact to about 0.005 %.
-const FIRST_SPAN: Duration = Duration::from_millis(2);
+/// The shortest span over which the first scale is measured: reading both clocks is exact
+/// to about 50 ns, so the scale is exact to about 0.01 %.
+const FIRST_SPAN: Duration = Duration::from_millis(1);
 
 struct Origin {
     instant: Instant,
@@ -33,8 +33,15 @@ struct Origin {
     ticks: Ticks,
 }
 
-/// Chooses the counter and measures its scale; takes about 2 ms the first time.
+/// Chooses the counter and measures its scale; takes about 1 ms the first time.
+#[cfg(test)]
 pub(crate) fn start() {
+    begin();
+    measure();
+}
+
+/// Chooses the counter. What it counts has no scale before [`measure`].
+pub(crate) fn begin() {
     ORIGIN.get_or_init(|| {
         USE_TSC.store(tsc::is_trusted(), Relaxed);
         let (ticks, instant) = both();
@@ -47,8 +54,14 @@ pub(crate) fn start() {
             ticks,
         }
     });
+}
+
+/// Measures the scale of the counter for the first time, over what has passed since
+/// [`begin`]: waits if that was less than 1 ms.
+pub(crate) fn measure() {
+    let Some(origin) = ORIGIN.get() else { return };
     if USE_TSC.load(Relaxed) && SCALE.load(Relaxed) == 1 << 32 {
-        std::thread::sleep(FIRST_SPAN);
+        std::thread::sleep(FIRST_SPAN.saturating_sub(origin.instant.elapsed()));
         refine();
     }
 }

@@ -204,13 +204,14 @@ fn start(config: Builder) -> Installed {
             pid: std::process::id(),
         };
     }
-    clock::start();
+    clock::begin();
     for &code in Code::ALL {
         settings::set(code, config.level_of(code), config.limit_of(code));
     }
     let capturer = asyncwatch_stack::Capturer::new()
         .map_err(|why| coverage::note_no_stacks(why.to_string()))
         .ok();
+    clock::measure();
     let reporter = report::start(&config);
     let watchdog = watchdog::start(reporter.clone(), capturer)
         .map_err(|why| reporter.warn(format!("slow polls are not found: no thread: {why}")))
