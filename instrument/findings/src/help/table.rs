@@ -243,7 +243,7 @@ pub(super) const TABLE: &[Advice] = &[
             "kanal",
         ],
         class: None,
-        text: "use `tokio::sync::mpsc`: its `recv` and `send` wait without holding the worker",
+        text: "use an async channel such as `tokio::sync::mpsc`: its `recv` and `send` wait without holding the worker",
     },
     Advice {
         calls: &["flume"],
