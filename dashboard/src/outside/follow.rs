@@ -33,6 +33,10 @@ pub(super) struct Follower {
     last: Reading,
     /// The first reading that had the account of the last one was over then.
     since: Instant,
+    /// It was asleep then, and has not run since.
+    asleep_at: Option<Instant>,
+    /// How long it has waited for a CPU, as far as that is believed.
+    waited: Duration,
 }
 
 /// From this part of the time on, a thread that had a CPU or waited for one is busy, in
@@ -44,6 +48,8 @@ impl Follower {
         Follower {
             last: reading,
             since: reading.after,
+            asleep_at: None,
+            waited: reading.account.run_delay,
         }
     }
 
@@ -53,6 +59,11 @@ impl Follower {
             return Gait::Still(reading.before.saturating_duration_since(self.since));
         }
         self.since = reading.after;
+        let waited = (reading.account.run_delay).saturating_sub(last.account.run_delay);
+        let asleep_at = self.asleep_at.take();
+        // Some kernels count a sleep as a wait for a CPU: it did not wait while it slept.
+        let awake = asleep_at.map(|at| reading.after.saturating_duration_since(at));
+        self.waited += awake.map_or(waited, |awake| waited.min(awake));
         let used = reading.account.cpu.saturating_sub(last.account.cpu)
             + (reading.account.run_delay).saturating_sub(last.account.run_delay);
         let passed = reading.before.saturating_duration_since(last.before);
@@ -63,13 +74,19 @@ impl Follower {
         }
     }
 
-    /// How long a thread that has never run has waited for its first turn: the kernel
-    /// counts a wait when it is over.
-    pub(super) fn waits_to_begin(&self, reading: &Reading) -> Duration {
-        match reading.account.cpu.is_zero() {
-            true => reading.before.saturating_duration_since(self.since),
+    /// It was seen asleep after the last reading.
+    pub(super) fn sleeps(&mut self, at: Instant) {
+        self.asleep_at = Some(at);
+    }
+
+    /// How long it has waited for a CPU, up to the last reading. The kernel counts a wait
+    /// when it is over; one that has never run has waited for its first turn all the time.
+    pub(super) fn waited(&self) -> Duration {
+        let first = match self.last.account.cpu.is_zero() {
+            true => self.last.before.saturating_duration_since(self.since),
             false => Duration::ZERO,
-        }
+        };
+        self.waited + first
     }
 
     /// Since when it has not run, at the latest.
@@ -174,12 +191,29 @@ mod tests {
             account,
         };
         let mut follower = Follower::new(reading(0, account(0, 0, 0)));
-        let later = reading(90, account(0, 0, 0));
-        follower.take(later);
-        assert_eq!(follower.waits_to_begin(&later), MS * 90);
-        let begun = reading(95, account(1, 94, 1));
-        follower.take(begun);
-        assert_eq!(follower.waits_to_begin(&begun), Duration::ZERO);
+        follower.take(reading(90, account(0, 0, 0)));
+        assert_eq!(follower.waited(), MS * 90);
+        follower.take(reading(95, account(1, 94, 1)));
+        assert_eq!(follower.waited(), MS * 94);
+    }
+
+    #[test]
+    fn who_was_asleep_did_not_wait_for_a_cpu() {
+        let start = Instant::now();
+        let reading = |at: u32, account| Reading {
+            before: start + MS * at,
+            after: start + MS * at,
+            account,
+        };
+        let mut follower = Follower::new(reading(0, account(5, 10, 3)));
+        follower.take(reading(200, account(5, 10, 3)));
+        follower.sleeps(start + MS * 200);
+        // All of the sleep was counted as a wait.
+        follower.take(reading(230, account(6, 235, 4)));
+        assert_eq!(follower.waited(), MS * 40);
+        // It has run since: what is counted now is believed.
+        follower.take(reading(300, account(7, 295, 5)));
+        assert_eq!(follower.waited(), MS * 100);
     }
 
     #[test]

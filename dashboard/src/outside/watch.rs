@@ -82,6 +82,10 @@ pub(super) struct Watch {
     /// Of all threads, and of those that ended last.
     delays: Delays,
     ended: VecDeque<u32>,
+    /// At the last look somebody slept in a poll or was held on to: what others wait for
+    /// matters. And whether that is so at this one, as far as it has got.
+    judged: bool,
+    judges: bool,
     pins: usize,
     /// Threads that are still to be let go.
     left: usize,
@@ -117,6 +121,8 @@ impl Watch {
             processes: HashMap::new(),
             delays: Delays::new(),
             ended: VecDeque::new(),
+            judged: false,
+            judges: false,
             pins: 0,
             left: 0,
             may_pin_root: pid.is_some_and(|pid| pidfd_open(pid, PidfdFlags::empty()).is_ok()),
@@ -281,6 +287,7 @@ impl Watch {
 
     /// One look at everything.
     fn look(&mut self) {
+        self.judged = std::mem::take(&mut self.judges);
         let pids: Vec<u32> = self.processes.keys().copied().collect();
         for pid in pids {
             let Some(mut watched) = self.processes.remove(&pid) else {
@@ -335,9 +342,16 @@ impl Watch {
         let Some(reading) = read(&followed.thread) else {
             return false;
         };
-        let waited = reading.account.run_delay + followed.follower.waits_to_begin(&reading);
-        self.delays.insert(followed.thread.tid(), waited);
         let gait = followed.follower.take(reading);
+        if self.judged && matches!(gait, Gait::Still(_)) {
+            let at = Instant::now();
+            if let Activity::Syscall(_) = followed.thread.activity() {
+                followed.follower.sleeps(at);
+            }
+        }
+        let waited = followed.follower.waited();
+        self.delays.insert(followed.thread.tid(), waited);
+        self.judges |= followed.pin.is_some() || followed.sleep.is_some();
         if let Some(held) = &mut followed.pin {
             held.pin
                 .look(&followed.thread, &mut watched.process, self.period);
