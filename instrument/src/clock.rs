@@ -33,13 +33,6 @@ struct Origin {
     ticks: Ticks,
 }
 
-/// Chooses the counter and measures its scale; takes about 1 ms the first time.
-#[cfg(test)]
-pub(crate) fn start() {
-    begin();
-    measure();
-}
-
 /// Chooses the counter. What it counts has no scale before [`measure`].
 pub(crate) fn begin() {
     ORIGIN.get_or_init(|| {
@@ -56,9 +49,10 @@ pub(crate) fn begin() {
     });
 }
 
-/// Measures the scale of the counter for the first time, over what has passed since
+/// Measures the scale of the counter, if that was not done yet, over what has passed since
 /// [`begin`]: waits if that was less than 1 ms.
 pub(crate) fn measure() {
+    begin();
     let Some(origin) = ORIGIN.get() else { return };
     if USE_TSC.load(Relaxed) && SCALE.load(Relaxed) == 1 << 32 {
         std::thread::sleep(FIRST_SPAN.saturating_sub(origin.instant.elapsed()));
@@ -180,7 +174,7 @@ mod tests {
 
     #[test]
     fn readings_advance_and_convert() {
-        start();
+        measure();
         let before = now();
         std::thread::sleep(Duration::from_millis(20));
         let slept = to_duration(now() - before);
@@ -189,7 +183,7 @@ mod tests {
 
     #[test]
     fn conversion_round_trips() {
-        start();
+        measure();
         let hundred = Duration::from_millis(100);
         let back = to_duration(from_duration(hundred));
         // The scale may be refined between the two.

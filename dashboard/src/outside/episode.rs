@@ -2,10 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use asyncwatch_findings::{Class, Frame};
+use asyncwatch_findings::{Class, Frame, waits_for_memory_map};
 use asyncwatch_stack::{
-    Address, How, RawStack,
-    outside::{Image, Process},
+    Address, How, RawStack, Syscall,
+    outside::{Image, Process, Thread},
 };
 
 use super::follow::Time;
@@ -66,6 +66,12 @@ const FRAMES_MIN: usize = 6;
 /// Whether the stack shows all that called what its thread sleeps in.
 pub(super) fn is_followed(stack: &RawStack) -> bool {
     stack.complete && stack.addresses.len() >= FRAMES_MIN
+}
+
+/// Whether a thread in this call waits for the lock of its process's memory map.
+pub(super) fn is_for_memory_map(call: &Syscall, thread: &Thread) -> bool {
+    // Most names suffice to say no, and cost nothing.
+    waits_for_memory_map(&call.name()) && waits_for_memory_map(&call.describe_in(thread.pid()))
 }
 
 /// A place in a program's code.

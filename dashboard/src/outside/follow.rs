@@ -59,13 +59,13 @@ impl Follower {
             return Gait::Still(reading.before.saturating_duration_since(self.since));
         }
         self.since = reading.after;
-        let waited = (reading.account.run_delay).saturating_sub(last.account.run_delay);
-        let asleep_at = self.asleep_at.take();
-        // Some kernels count a sleep as a wait for a CPU: it did not wait while it slept.
-        let awake = asleep_at.map(|at| reading.after.saturating_duration_since(at));
-        self.waited += awake.map_or(waited, |awake| waited.min(awake));
-        let used = reading.account.cpu.saturating_sub(last.account.cpu)
-            + (reading.account.run_delay).saturating_sub(last.account.run_delay);
+        let mut waited = (reading.account.run_delay).saturating_sub(last.account.run_delay);
+        if let Some(at) = self.asleep_at.take() {
+            // Some kernels count a sleep as a wait for a CPU: it did not wait while it slept.
+            waited = waited.min(reading.after.saturating_duration_since(at));
+        }
+        self.waited += waited;
+        let used = reading.account.cpu.saturating_sub(last.account.cpu) + waited;
         let passed = reading.before.saturating_duration_since(last.before);
         if used * 10 >= passed * BUSY_TENTHS {
             Gait::Busy
@@ -136,18 +136,19 @@ mod tests {
         }
     }
 
-    /// Readings that take a millisecond each.
-    fn gaits(start: Instant, readings: &[(u32, Account)]) -> Vec<Gait> {
-        let reading = |&(at, account): &(u32, Account)| Reading {
+    /// One that takes a millisecond.
+    fn reading(start: Instant, at: u32, account: Account) -> Reading {
+        Reading {
             before: start + MS * at,
             after: start + MS * (at + 1),
             account,
-        };
-        let mut follower = Follower::new(reading(&readings[0]));
-        readings[1..]
-            .iter()
-            .map(|each| follower.take(reading(each)))
-            .collect()
+        }
+    }
+
+    fn gaits(start: Instant, readings: &[(u32, Account)]) -> Vec<Gait> {
+        let mut readings = (readings.iter()).map(|&(at, account)| reading(start, at, account));
+        let mut follower = Follower::new(readings.next().expect("one"));
+        readings.map(|each| follower.take(each)).collect()
     }
 
     #[test]
@@ -185,34 +186,24 @@ mod tests {
     #[test]
     fn who_never_ran_waits_for_a_first_turn() {
         let start = Instant::now();
-        let reading = |at: u32, account| Reading {
-            before: start + MS * at,
-            after: start + MS * at,
-            account,
-        };
-        let mut follower = Follower::new(reading(0, account(0, 0, 0)));
-        follower.take(reading(90, account(0, 0, 0)));
+        let mut follower = Follower::new(reading(start, 0, account(0, 0, 0)));
+        follower.take(reading(start, 91, account(0, 0, 0)));
         assert_eq!(follower.waited(), MS * 90);
-        follower.take(reading(95, account(1, 94, 1)));
+        follower.take(reading(start, 95, account(1, 94, 1)));
         assert_eq!(follower.waited(), MS * 94);
     }
 
     #[test]
     fn who_was_asleep_did_not_wait_for_a_cpu() {
         let start = Instant::now();
-        let reading = |at: u32, account| Reading {
-            before: start + MS * at,
-            after: start + MS * at,
-            account,
-        };
-        let mut follower = Follower::new(reading(0, account(5, 10, 3)));
-        follower.take(reading(200, account(5, 10, 3)));
+        let mut follower = Follower::new(reading(start, 0, account(5, 10, 3)));
+        follower.take(reading(start, 199, account(5, 10, 3)));
         follower.sleeps(start + MS * 200);
         // All of the sleep was counted as a wait.
-        follower.take(reading(230, account(6, 235, 4)));
+        follower.take(reading(start, 229, account(6, 235, 4)));
         assert_eq!(follower.waited(), MS * 40);
         // It has run since: what is counted now is believed.
-        follower.take(reading(300, account(7, 295, 5)));
+        follower.take(reading(start, 299, account(7, 295, 5)));
         assert_eq!(follower.waited(), MS * 100);
     }
 

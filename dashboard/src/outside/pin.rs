@@ -18,7 +18,10 @@ use asyncwatch_stack::{
     outside::{Account, Process, Stop, Thread, Tracee},
 };
 
-use super::{episode::Sample, follow::Time, sleep::is_for_memory_map};
+use super::{
+    episode::{Sample, is_for_memory_map},
+    follow::Time,
+};
 
 /// Most stacks that are kept of one poll. Of one that goes on every other is dropped
 /// then, and from then on they are taken half as often.

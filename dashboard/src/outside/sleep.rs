@@ -9,7 +9,6 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use asyncwatch_findings::waits_for_memory_map;
 use asyncwatch_stack::{Syscall, outside::Thread};
 
 use super::{
@@ -198,12 +197,6 @@ fn starved(tid: u32, before: &Delays, after: &Delays) -> Duration {
         .map(|(other, delay)| delay.saturating_sub(before.get(other).copied().unwrap_or_default()))
         .max()
         .unwrap_or_default()
-}
-
-/// Whether a thread in this call waits for the lock of its process's memory map.
-pub(super) fn is_for_memory_map(call: &Syscall, thread: &Thread) -> bool {
-    // Most names suffice to say no, and cost nothing.
-    waits_for_memory_map(&call.name()) && waits_for_memory_map(&call.describe_in(thread.pid()))
 }
 
 /// Whether what a thread waits for in the call is done by another one, which may itself

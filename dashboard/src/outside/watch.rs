@@ -26,11 +26,11 @@ use rustix::{
 
 use super::{
     Outcome as Sampled, Program, Unwatched,
-    episode::{Episode, Sample, is_followed},
+    episode::{Episode, Sample, is_followed, is_for_memory_map},
     follow::Gait,
     marks::{after_root, scene_of},
     pin::{Outcome, Pin, ends_of_poll},
-    sleep::{Delays, Held, PREVIEW_AFTER, PREVIEW_EVERY, Sleep, is_for_memory_map},
+    sleep::{Delays, Held, PREVIEW_AFTER, PREVIEW_EVERY, Sleep},
     tree::{Kin, Tree, is_tool},
     watched::{Followed, MarksOrder, SharedMarks, Watched, may_have_tokio, read, read_marks},
 };
@@ -82,9 +82,7 @@ pub(super) struct Watch {
     /// Of all threads, and of those that ended last.
     delays: Delays,
     ended: VecDeque<u32>,
-    /// At the last look somebody slept in a poll or was held on to: what others wait for
-    /// matters. And whether that is so at this one, as far as it has got.
-    judged: bool,
+    /// Somebody sleeps in a poll or is held on to: what others wait for matters.
     judges: bool,
     pins: usize,
     /// Threads that are still to be let go.
@@ -121,7 +119,6 @@ impl Watch {
             processes: HashMap::new(),
             delays: Delays::new(),
             ended: VecDeque::new(),
-            judged: false,
             judges: false,
             pins: 0,
             left: 0,
@@ -281,13 +278,21 @@ impl Watch {
         if self.ended.len() > ENDED_MAX
             && let Some(tid) = self.ended.pop_front()
         {
-            self.delays.remove(&tid);
+            // Numbers of threads are used again.
+            let mut all = self.processes.values();
+            if !all.any(|watched| watched.threads.contains_key(&tid)) {
+                self.delays.remove(&tid);
+            }
         }
     }
 
     /// One look at everything.
     fn look(&mut self) {
-        self.judged = std::mem::take(&mut self.judges);
+        let mut all = self
+            .processes
+            .values()
+            .flat_map(|watched| watched.threads.values());
+        self.judges = all.any(|followed| followed.sleep.is_some() || followed.pin.is_some());
         let pids: Vec<u32> = self.processes.keys().copied().collect();
         for pid in pids {
             let Some(mut watched) = self.processes.remove(&pid) else {
@@ -343,7 +348,7 @@ impl Watch {
             return false;
         };
         let gait = followed.follower.take(reading);
-        if self.judged && matches!(gait, Gait::Still(_)) {
+        if self.judges && matches!(gait, Gait::Still(_)) {
             let at = Instant::now();
             if let Activity::Syscall(_) = followed.thread.activity() {
                 followed.follower.sleeps(at);
@@ -351,7 +356,6 @@ impl Watch {
         }
         let waited = followed.follower.waited();
         self.delays.insert(followed.thread.tid(), waited);
-        self.judges |= followed.pin.is_some() || followed.sleep.is_some();
         if let Some(held) = &mut followed.pin {
             held.pin
                 .look(&followed.thread, &mut watched.process, self.period);

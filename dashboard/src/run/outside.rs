@@ -27,93 +27,118 @@ pub(super) struct Outside {
     snapshot: u64,
 }
 
-/// A finding of one process.
+/// What was found at one place of a process.
 struct Kept {
     pid: u32,
-    /// As it is shown: the worst one, or the one that still lasts.
-    shown: Finding,
-    /// The worst of those that have ended, while one that lasts is shown.
+    id: u64,
+    first_unix_ns: u64,
+    last_unix_ns: u64,
+    /// Slow polls that have ended, and the worst of them.
+    ended: u64,
     worst: Option<Finding>,
+    /// One that lasts, or did when it was told last: its end is told, too.
+    lasting: Option<Finding>,
+    /// The last one that turned out to be the machine's affair.
+    nothing: Option<Finding>,
     told_at: Instant,
-    /// One that lasted is not shown so any more, and its end may still be told.
-    forgotten: bool,
     /// It has changed since the dashboard was told.
     news: bool,
 }
 
 impl Kept {
-    fn new(pid: u32, shown: Finding) -> Kept {
-        Kept {
+    fn new(pid: u32, id: u64, finding: Finding) -> Kept {
+        let mut kept = Kept {
             pid,
-            shown,
+            id,
+            first_unix_ns: finding.first_unix_ns,
+            last_unix_ns: finding.last_unix_ns,
+            ended: 0,
             worst: None,
+            lasting: None,
+            nothing: None,
             told_at: Instant::now(),
-            forgotten: false,
             news: true,
-        }
+        };
+        kept.merge(finding);
+        kept
     }
 
     fn is_same(&self, pid: u32, finding: &Finding) -> bool {
         let line = |finding: &Finding| finding.culprit.as_ref().and_then(|frame| frame.line);
         self.pid == pid
-            && self.shown.fingerprint == finding.fingerprint
-            && line(&self.shown) == line(finding)
+            && self.told().is_some_and(|told| {
+                told.fingerprint == finding.fingerprint && line(told) == line(finding)
+            })
     }
 
     /// A poll that was told while it lasted is told once more at its end.
-    fn merge(&mut self, mut finding: Finding) {
+    fn merge(&mut self, finding: Finding) {
         self.news = true;
-        let was_forgotten = std::mem::take(&mut self.forgotten);
-        let before = &self.shown;
-        let was_nothing = !before.ongoing && own(before).is_zero();
-        let known_worst = match before.ongoing {
-            true => self.worst.take(),
-            false => Some(before.clone()).filter(|_| !was_nothing),
-        };
-        let is_other = before.ongoing && before.worker != finding.worker;
-        // It turned out to be the machine's affair, and there is worse to show.
-        let is_nothing = !finding.ongoing && own(&finding).is_zero() && known_worst.is_some();
-        let told_before = match before.ongoing {
-            true => !is_other,
-            false => was_forgotten && !finding.ongoing,
-        };
-        let count =
-            before.count - u64::from(was_nothing) + u64::from(!told_before) - u64::from(is_nothing);
-        if is_other {
-            // Another thread's: the one that lasts stays to be seen.
-            self.worst = worse(known_worst, (!finding.ongoing).then_some(finding));
-            self.shown.count = count;
+        self.last_unix_ns = self.last_unix_ns.max(finding.last_unix_ns);
+        let known = self.lasting.take();
+        let is_others = |known: &Finding| known.worker != finding.worker;
+        if known.as_ref().is_some_and(is_others) {
+            // The one that lasts stays to be seen; this one is told again at its end.
+            self.lasting = known;
+            if !finding.ongoing {
+                self.settle(finding);
+            }
             return;
         }
-        finding.id = before.id;
-        finding.count = count;
-        finding.first_unix_ns = before.first_unix_ns;
-        self.worst = known_worst;
-        self.shown = finding;
         self.told_at = Instant::now();
-        if !self.shown.ongoing {
-            self.show_worst();
+        if finding.ongoing {
+            // Nobody told how one ended that is not said to last any more.
+            if let Some(known) = known.filter(|known| !known.ongoing) {
+                self.settle(known);
+            }
+            self.lasting = Some(finding);
+        } else {
+            self.settle(finding);
         }
     }
 
-    fn show_worst(&mut self) {
-        let worst = self.worst.take();
-        if let Some(worst) = worst.filter(|worst| own(worst) > own(&self.shown)) {
-            let shown = std::mem::replace(&mut self.shown, worst);
-            self.shown.id = shown.id;
-            self.shown.count = shown.count;
-            self.shown.first_unix_ns = shown.first_unix_ns;
-            self.shown.last_unix_ns = shown.last_unix_ns;
+    fn settle(&mut self, finding: Finding) {
+        if own(&finding).is_zero() {
+            self.nothing = Some(finding);
+            return;
         }
-        self.shown.ongoing = false;
+        self.ended += 1;
+        let is_worse = |worst: &Finding| own(&finding) > own(worst);
+        if self.worst.as_ref().is_none_or(is_worse) {
+            self.worst = Some(finding);
+        }
+    }
+
+    /// The one that is shown: what lasts, else the worst.
+    fn told(&self) -> Option<&Finding> {
+        let lasting = self.lasting.as_ref();
+        let ended = self.worst.iter().chain(lasting).max_by_key(|one| own(one));
+        lasting
+            .filter(|lasting| lasting.ongoing)
+            .or(ended)
+            .or(self.nothing.as_ref())
+    }
+
+    fn shown(&self) -> Option<Finding> {
+        let told = self.told()?;
+        Some(Finding {
+            id: self.id,
+            count: (self.ended + u64::from(self.lasting.is_some())).max(1),
+            first_unix_ns: self.first_unix_ns,
+            last_unix_ns: self.last_unix_ns,
+            ..told.clone()
+        })
     }
 
     /// Nobody has said for long that it lasts, or its process is gone.
     fn forget_that_it_lasts(&mut self) {
-        let is_old = self.told_at.elapsed() > PREVIEW_EVERY * 3;
-        if self.shown.ongoing && (is_old || !is_alive(self.pid)) {
-            self.show_worst();
-            (self.forgotten, self.news) = (true, true);
+        let is_over = self.told_at.elapsed() > PREVIEW_EVERY * 3 || !is_alive(self.pid);
+        if let Some(lasting) = &mut self.lasting
+            && lasting.ongoing
+            && is_over
+        {
+            lasting.ongoing = false;
+            self.news = true;
         }
     }
 }
@@ -124,10 +149,6 @@ fn own(finding: &Finding) -> Duration {
         Some(Class::Descheduled) => Duration::ZERO,
         _ => finding.cpu.unwrap_or_default() + finding.blocked.unwrap_or_default(),
     }
-}
-
-fn worse(one: Option<Finding>, other: Option<Finding>) -> Option<Finding> {
-    [one, other].into_iter().flatten().max_by_key(own)
 }
 
 impl Outside {
@@ -166,14 +187,13 @@ impl Outside {
         }
     }
 
-    fn merge(&mut self, pid: u32, mut finding: Finding) {
+    fn merge(&mut self, pid: u32, finding: Finding) {
         let next_id = self.findings.len() as u64 + 1;
         let mut known = self.findings.iter_mut();
         match known.find(|kept| kept.is_same(pid, &finding)) {
             Some(kept) => kept.merge(finding),
             None if next_id <= LIMITS.findings as u64 => {
-                finding.id = next_id;
-                self.findings.push(Kept::new(pid, finding));
+                self.findings.push(Kept::new(pid, next_id, finding));
             }
             // The report at the end counts it.
             None => {}
@@ -190,7 +210,7 @@ impl Outside {
         }
         let findings: Vec<Finding> = (self.findings.iter())
             .filter(|kept| kept.news)
-            .map(|kept| kept.shown.clone())
+            .filter_map(Kept::shown)
             .collect();
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         self.snapshot += 1;
@@ -273,8 +293,9 @@ mod tests {
         let [kept] = &outside.findings[..] else {
             panic!("one place");
         };
-        let ms = kept.shown.wall.expect("it has one").as_millis() as u64;
-        (kept.shown.count, ms, kept.shown.ongoing)
+        let shown = kept.shown().expect("something is");
+        let ms = shown.wall.expect("it has one").as_millis() as u64;
+        (shown.count, ms, shown.ongoing)
     }
 
     #[test]
@@ -318,14 +339,26 @@ mod tests {
         let (mut outside, _messages) = Outside::new();
         shown(&mut outside, &[(600, true)]);
         outside.findings[0].forget_that_it_lasts();
-        assert!(outside.findings[0].shown.ongoing, "its process lives");
+        assert_eq!(
+            shown(&mut outside, &[]),
+            (1, 600, true),
+            "its process lives"
+        );
         outside.findings[0].pid = u32::MAX;
         outside.findings[0].forget_that_it_lasts();
-        assert!(!outside.findings[0].shown.ongoing);
+        assert_eq!(shown(&mut outside, &[]), (1, 600, false));
         // How it ended is told after all.
         outside.findings[0].pid = std::process::id();
         assert_eq!(shown(&mut outside, &[(800, false)]), (1, 800, false));
         assert_eq!(shown(&mut outside, &[(70, false)]), (2, 800, false));
+        // Or that it was nothing.
+        shown(&mut outside, &[(900, true)]);
+        outside.findings[0].pid = u32::MAX;
+        outside.findings[0].forget_that_it_lasts();
+        assert_eq!(shown(&mut outside, &[]), (3, 900, false));
+        outside.findings[0].pid = std::process::id();
+        let nothing = finding("worker 0", Class::Descheduled, 950, false);
+        assert_eq!(shown_of(&mut outside, [nothing]), (2, 800, false));
     }
 
     #[test]

@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn stacks_are_taken_seldom_after_the_first_ones() {
-        clock::start();
+        clock::measure();
         let budget = Budget::default();
         let now = clock::now();
         let taken = (0..100).filter(|_| budget.allows(now, 16, 10_000_000));

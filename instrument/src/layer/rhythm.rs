@@ -177,7 +177,7 @@ mod tests {
 
     impl Interval {
         fn every(period: u64, missed: fn(u64, u64, u64) -> u64) -> Interval {
-            clock::start();
+            clock::measure();
             Interval {
                 rhythm: Rhythm::new(ticks(0)),
                 now: 0,

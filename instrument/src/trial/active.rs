@@ -38,7 +38,7 @@ struct Entry {
     denied: AtomicU32,
     allowed: AtomicU32,
     /// By code.
-    kept: [AtomicU32; u32::BITS as usize],
+    kept: [AtomicU32; Code::ALL.len()],
 }
 
 impl Entry {
@@ -49,7 +49,7 @@ impl Entry {
             limit_ns: AtomicU64::new(0),
             denied: AtomicU32::new(0),
             allowed: AtomicU32::new(0),
-            kept: [const { AtomicU32::new(0) }; u32::BITS as usize],
+            kept: [const { AtomicU32::new(0) }; Code::ALL.len()],
         }
     }
 
