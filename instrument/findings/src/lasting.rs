@@ -217,7 +217,9 @@ fn came_and_went(
 
 /// Whether the function at `depth` was seen in its last line and later in an earlier one,
 /// or in its first line after another: nothing else comes after the one or before the
-/// other within one call. Inlined code knows no such order.
+/// other within one call. Inlined code knows no such order; and unoptimised code tells
+/// some single instruction of a loop, such as its way back, as the first line's, which is
+/// then seen far more rarely than the beginning of a function that is called all the time.
 fn began_anew(call: &[Sample<'_>], depth: usize, source: &dyn ReadSource) -> bool {
     let lines = || {
         let frames = call.iter().filter_map(|sample| sample.function(depth));
@@ -238,10 +240,10 @@ fn began_anew(call: &[Sample<'_>], depth: usize, source: &dyn ReadSource) -> boo
         return false;
     };
     let pairs = || lines().zip(lines().skip(1));
-    first < last
-        && pairs().any(|(before, after)| {
-            before == last && after < last || after == first && before > first
-        })
+    let ended = pairs().any(|(before, after)| before == last && after < last);
+    let begun = pairs().filter(|&(before, after)| after == first && before > first);
+    let begun = begun.count() * SAMPLES_PER_AWAY_MAX;
+    first < last && (ended || begun > 0 && begun >= call.len())
 }
 
 /// Whether the call at `depth` is inlined, or leads to a function that is known to be
@@ -367,6 +369,9 @@ mod tests {
         assert_eq!(check("bbbbhbbbebbbb"), Some((27, true)));
         assert_eq!(check("bbbbhbbbfbbbb"), Some((27, true)));
         assert_eq!(check("fbbbhbbbbbbhbbe"), Some((3, false)), "one call");
+        // The way back of its own loop, told as its first line.
+        let way_back = format!("{}f{}", "bbh".repeat(12), "bbh".repeat(12));
+        assert_eq!(check(&way_back), Some((3, false)));
     }
 
     #[test]
